@@ -16,6 +16,9 @@ use crate::view::output::Output;
 use stepwell_base::shell::quote;
 use stepwell_config::{self, ColorChoice, Origin, OutputFormat, Partial};
 
+/// Most params that are taken from flags; a command line with more is a mistake.
+const MOST_PARAMS: usize = 64;
+
 /// Run durable workflows: from raw text to a trained, exported language model, or any other long pipeline.
 ///
 /// Kill it at any moment: `resume` continues to the same bits. Standard output has the data, standard error everything
@@ -31,8 +34,8 @@ pub struct Cli {
 
 /// Returns the arguments, or the exit code after printing their error, the help or the version.
 pub fn read() -> Result<Cli, ExitCode> {
-    let words = guess::in_full(&Cli::command(), std::env::args_os().collect());
-    Cli::try_parse_from(&words).map_err(|error| {
+    let mut words = guess::in_full(&Cli::command(), std::env::args_os().collect());
+    parse(&mut words).map_err(|error| {
         let form = form(asked(&words));
         let out = Output::plain(form);
         if error.use_stderr() {
@@ -47,6 +50,39 @@ pub fn read() -> Result<Cli, ExitCode> {
             }
         }
     })
+}
+
+/// Parses the words, and sets params that stand there as flags.
+fn parse(words: &mut Vec<OsString>) -> Result<Cli, clap::Error> {
+    let mut remarks: Vec<String> = Vec::new();
+    loop {
+        match Cli::try_parse_from(&*words) {
+            Err(error) => match param_set(&error, words).filter(|_| remarks.len() < MOST_PARAMS) {
+                Some(found) => {
+                    *words = found.words;
+                    remarks.push(found.remark);
+                }
+                None => return Err(error),
+            },
+            Ok(cli) => {
+                let out = Output::new(OutputFormat::Human, cli.global.quiet, ColorChoice::Auto, None);
+                remarks.iter().for_each(|remark| out.message(remark));
+                return Ok(cli);
+            }
+        }
+    }
+}
+
+/// The command line with a param in place of the first unknown flag, if there is such a param.
+fn param_set(error: &clap::Error, words: &[OsString]) -> Option<guess::ParamSet> {
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let mut root = Cli::command();
+    root.build();
+    let Named { command, behind, .. } = named(&root, words);
+    guess::set_param(command, (words, behind), unknown, &guess::State::of(words))
 }
 
 /// The state directory that commands in hints have to name.

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::git_state::git_state;
 use super::mistakes::with_param;
 use super::workflow_source::{EMBEDDED_ORIGIN, Files, find};
 use crate::error::{CliError, ErrorKind, Report};
+use crate::guess::exact;
 use crate::session::Session;
 use stepwell_base::artifact::Digest;
 use stepwell_base::shell;
@@ -17,6 +18,9 @@ use stepwell_store::RunRow;
 use stepwell_workflow::catalog::Catalog;
 use stepwell_workflow::parse::{self, Source, SpecErrors};
 use stepwell_workflow::spec::WorkflowSpec;
+
+/// Most commands in a hint about several values.
+const MOST_VALUES: usize = 4;
 
 /// A checked workflow and its file.
 pub struct Loaded {
@@ -58,12 +62,15 @@ pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -
 /// Like [`load`], for a file that was read already.
 pub fn check(session: &Session, source: Source, overrides: &[(String, String)]) -> Result<Loaded, CliError> {
     let catalog = catalog(session);
+    let own = parse::params(&source.text).unwrap_or_default();
+    let overrides = &*with_own_names(session, &own, overrides);
     let parsed = parse::workflow(&source.text, &source.origin, overrides, &catalog, &Files);
     let spec = parsed.map_err(|errors| {
         let show = errors.is_about_params() && !overrides.is_empty();
         let show = show.then(|| shell::stepwell("workflow show", [source.origin.trim_end_matches(EMBEDDED_ORIGIN)]));
         let show = show.map(|show| format!("{show} explains the params"));
-        invalid(errors).hints(meant_elsewhere(&source, overrides).or(show))
+        let other = apart(&source.origin, &own, overrides).or_else(|| meant_elsewhere(&source, overrides));
+        invalid(errors).hints(other.or(show))
     })?;
     check_steps(&spec, overrides)?;
     let device = &session.settings.device;
@@ -75,6 +82,44 @@ pub fn check(session: &Session, source: Source, overrides: &[(String, String)]) 
     let label = format!("{} with the device of the settings", source.origin);
     let spec = parse::pinned(spec, &label, &set, &catalog).map_err(invalid)?;
     Ok(Loaded { spec, source })
+}
+
+/// Calls params by the names that the workflow has for them, as `learning_rate` for `lr`, and says so.
+fn with_own_names(
+    session: &Session,
+    own: &Map<String, Value>,
+    overrides: &[(String, String)],
+) -> Vec<(String, String)> {
+    let renamed = |(name, value): &(String, String)| {
+        let meant = exact(own, name).filter(|param| param != name);
+        if let Some(param) = meant {
+            let set = |name: &str| shell::quote(format!("{name}={value}"));
+            session.out.message(&format!("note: `-S {}` is taken as `-S {}`", set(name), set(param)));
+        }
+        (meant.map_or_else(|| name.clone(), str::to_owned), value.clone())
+    };
+    overrides.iter().map(renamed).collect()
+}
+
+/// One command per value for `-S learning_rate=0.004,0.008`, where the param is a number.
+fn apart(origin: &str, own: &Map<String, Value>, overrides: &[(String, String)]) -> Option<String> {
+    let is_list = |(name, value): &&(String, String)| {
+        let is_number = |part: &str| part.trim().parse::<f64>().is_ok();
+        own.get(name).is_some_and(Value::is_number) && value.contains(',') && value.split(',').all(is_number)
+    };
+    let (name, values) = overrides.iter().find(is_list)?;
+    let command = |one: &str| {
+        let set = overrides.iter().map(|(other, value)| {
+            let value = if other == name { one.trim() } else { value };
+            format!(" -S {}", shell::quote(format!("{other}={value}")))
+        });
+        shell::stepwell(&format!("run{}", set.collect::<String>()), [origin.trim_end_matches(EMBEDDED_ORIGIN)])
+    };
+    let commands: Vec<String> = values.split(',').take(MOST_VALUES).map(command).collect();
+    Some(format!(
+        "one run for each value: {}; `stepwell compare RUN RUN` puts them side by side",
+        commands.join(", then ")
+    ))
 }
 
 /// Refuses `steps` next to phases with other steps, because it would change nothing.
@@ -116,6 +161,7 @@ pub fn repin(
         return Ok(spec);
     }
     let label = format!("the workflow of run {}", run.name);
+    let set = &*with_own_names(session, &spec.params, set);
     let spec = parse::pinned(spec, &label, set, &catalog(session)).map_err(|errors| {
         let show = shell::stepwell("show --all", [&*run.id.to_string()]);
         let hint = errors.is_about_params().then(|| format!("{show} lists the params of that run"));

@@ -1,5 +1,7 @@
 //! The text of a new workflow file: a small example, or one that runs a script.
 
+mod written_files;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +10,10 @@ use std::path::Path;
 use crate::error::CliError;
 use stepwell_base::shell;
 use stepwell_workflow::kinds::COMMAND;
+use written_files::written_files;
 
+/// Bytes of a script to look through.
+const LARGEST_SCRIPT: u64 = 1 << 20;
 /// Longest first line of a script to look at, in bytes.
 const LONGEST_SHEBANG: u64 = 256;
 
@@ -52,12 +57,18 @@ with = {{ shell = "awk '{{ s += $1 }} END {{ print s }}' \"$NUMBERS\" > sum.txt"
     )
 }
 
-/// Returns a workflow that runs a script. `path` is the script as the workflow names it.
-pub fn for_script(file: &str, path: &str, argv: &[String]) -> String {
+/// Returns a workflow that runs a script, whose text is `script`. `path` is the script as the workflow names it.
+pub fn for_script(file: &str, path: &str, argv: &[String], script: &str) -> String {
     let (name, run) = (name_of(file), shell::quote(file));
     let step = name_of(path);
     let argv: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
     let argv = argv.join(", ");
+    let files = written_files(script).into_iter().map(|(key, file)| format!("{key} = {}", quoted(&file)));
+    let files = files.collect::<Vec<_>>().join(", ");
+    let outputs = match files.is_empty() {
+        true => "# outputs = { model = \"model.pt\" }".to_owned(),
+        false => format!("outputs = {{ {files} }}"),
+    };
     format!(
         r#"# Run it:       stepwell run {run}
 # Continue it:  stepwell resume          (after Ctrl-C, a crash, or a failure that is mended)
@@ -84,13 +95,23 @@ argv = [{argv}]
 # newest checkpoint at the start, when there is one.
 #
 # Files that it writes there and that you want to keep. With `outputs`, an equal step is not run twice:
-# outputs = {{ model = "model.pt" }}
+{outputs}
 # Files and folders that it reads; a change of them runs the step again:
 # inputs = ["data"]
 # env = {{ PYTHONUNBUFFERED = "1" }}
 "#,
         description = quoted(&format!("Runs {path}")),
     )
+}
+
+/// The text of a script; empty for a program, and no more than a person writes.
+pub fn text_of(script: &Path) -> String {
+    let mut text = Vec::new();
+    let read = File::open(script).and_then(|file| file.take(LARGEST_SCRIPT).read_to_end(&mut text));
+    match (read, String::from_utf8(text)) {
+        (Ok(_), Ok(text)) => text,
+        _ => String::new(),
+    }
 }
 
 /// Returns the words that run a script. `named` is its path as the workflow names it.
@@ -178,8 +199,13 @@ mod tests {
     fn what_is_written_is_valid() {
         for text in [
             example("my flow.toml"),
-            for_script("x/train.toml", "train.py", &["python3".to_owned(), "train.py".to_owned()]),
-            for_script("odd.toml", "it's \"odd\" {{ x }}.sh", &["sh".to_owned(), "it's \"odd\".sh".to_owned()]),
+            for_script(
+                "x/train.toml",
+                "train.py",
+                &["python3".to_owned(), "train.py".to_owned()],
+                "torch.save(m, 'a.pt')",
+            ),
+            for_script("odd.toml", "it's \"odd\" {{ x }}.sh", &["sh".to_owned(), "it's \"odd\".sh".to_owned()], ""),
         ] {
             let parsed = workflow(&text, "w.toml", &[], &stepwell_steps::catalog(), &NoLibrary);
             assert!(parsed.is_ok(), "{text}\n{:?}", parsed.err());

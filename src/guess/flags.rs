@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::flag_table::{FLAGS, OF_VERBS};
 use super::of_run;
-use super::state::State;
+use super::state::{State, run_of};
 use crate::drive::mistakes::with_param;
 use crate::drive::workflow_source::{corpus, find};
 use stepwell_base::shell::{self, quote};
@@ -24,7 +24,7 @@ pub fn flag(command: &Command, path: &[&str], unknown: &str, words: &[&str], sta
         return Some((*answer).to_owned());
     }
     let sets_params = command.get_arguments().any(|argument| argument.get_id() == "set");
-    let params = if sets_params { params(command, words) } else { Map::new() };
+    let params = if sets_params { params(command, words, state) } else { Map::new() };
     if !params.contains_key(&name.replace('-', "_"))
         && let Some((_, answer)) = FLAGS.iter().find(|(flags, _)| flags.contains(&name))
     {
@@ -134,8 +134,15 @@ fn option(param: &str, name: &str, value: Option<&str>) -> String {
     format!("-S {}", quote(format!("{param}={value}")))
 }
 
-/// The params of the workflow that the words name; those of a training if they name none.
-fn params(command: &Command, words: &[&str]) -> Map<String, Value> {
+/// The params of the workflow or the earlier run that the words name; those of a training if they name none.
+pub(super) fn params(command: &Command, words: &[&str], state: &State) -> Map<String, Value> {
+    if matches!(command.get_name(), "fork" | "rerun")
+        && let Some(reader) = state.reader()
+        && let Some((run, _)) = run_of(&reader, words)
+        && let Ok(spec) = reader.spec(run)
+    {
+        return spec.params;
+    }
     let mut names = words.iter().filter(|word| !word.starts_with('-'));
     let named = names.clone().find(|word| find(word).is_ok()).copied();
     let is_training = command.get_name() == "start-training";

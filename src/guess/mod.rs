@@ -3,6 +3,7 @@
 mod flag_table;
 mod flags;
 mod of_run;
+mod param_flag;
 mod shorthand;
 mod state;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod verbs;
 mod words;
 
 pub use flags::{assignment, flag, set_without_sign};
+pub use param_flag::{ParamSet, exact, set_param};
 pub use shorthand::in_full;
 pub use state::{State, named};
 pub use verbs::verb;

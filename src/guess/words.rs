@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::state::{State, run_of};
+use crate::drive::mistakes::{Shape, from_script, shape_of};
 use crate::drive::workflow_source::find;
 use crate::verbs::look::artifact::find_output;
 use stepwell_base::shell::{quote, stepwell};
@@ -36,6 +37,9 @@ pub fn extra_word(path: &[&str], extra: &str, words: &[&str], state: &State) -> 
             "{} shows one run; `--status`, `--workflow` and `--tag` choose runs",
             stepwell("show", [extra])
         )),
+        ["run"] if shape_of(Path::new(extra)) == Shape::Script && Path::new(extra).is_file() => {
+            Some(from_script(extra))
+        }
         ["run"] => {
             Some(format!("one workflow at a time: {}; params are set with `-S NAME=VALUE`", stepwell("run", [first])))
         }

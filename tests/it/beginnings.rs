@@ -114,8 +114,13 @@ fn files_that_are_no_workflow_are_answered() {
 fn wrong_guesses_at_params_are_answered() {
     let sandbox = sandbox();
     for (words, said) in [
-        (&["run", "pretrain", "-S", "lr=0.5"][..], "did you mean -S learning_rate=0.5?"),
-        (&["run", "pretrain", "--lr", "0.5"], "`-S learning_rate=0.5`"),
+        (&["run", "pretrain", "--epochs", "3"][..], "there are no epochs"),
+        (&["run", "pretrain", "--lernrate", "3"], "there is no `lernrate` either"),
+        (
+            &["run", "pretrain", "-S", "learning_rate=0.004,0.008"],
+            "`stepwell run -S learning_rate=0.004 workflows/pretrain.toml`, then \
+             `stepwell run -S learning_rate=0.008 workflows/pretrain.toml`",
+        ),
         (&["run", "pretrain", "-S", "phases.main.steps=9"], "did you mean -S steps=9?"),
         (
             &["run", "pretrain", "-S", "steps=9", "-S", "phases=[{name=\"a\",steps=3}]"],
@@ -136,6 +141,29 @@ fn wrong_guesses_at_params_are_answered() {
 }
 
 #[test]
+fn params_work_as_flags_and_by_their_usual_names() {
+    let sandbox = sandbox();
+    let param = |sandbox: &Sandbox, name: &str| sandbox.show()["params"][name].clone();
+    for (words, said) in [
+        (&["start-training", "a.txt", "--lr", "0.5"][..], "note: --lr 0.5 is taken as `-S learning_rate=0.5`"),
+        (&["run", "pretrain", "-S", "corpus=a.txt", "--learning-rate=0.5"], "`-S learning_rate=0.5`"),
+        (&["run", "pretrain", "-S", "corpus=a.txt", "-S", "lr=0.5"], "`-S lr=0.5` is taken as `-S learning_rate=0.5`"),
+        (&["rerun", "last", "--lr", "0.5"], "note: --lr 0.5 is taken as `-S learning_rate=0.5`"),
+    ] {
+        sandbox.stepwell(words).ok().says(&[said]);
+        assert_eq!(param(&sandbox, "learning_rate"), 0.5, "{words:?}");
+    }
+    let both = sandbox.stepwell(&["start-training", "--max_iters", "7", "--lr", "0.25", "a.txt"]).ok();
+    assert_eq!(both.stderr.matches("is taken as").count(), 2, "{}", both.stderr);
+    assert_eq!((param(&sandbox, "steps"), param(&sandbox, "learning_rate")), (7.into(), 0.25.into()));
+    let runs = sandbox.query_count("run");
+    sandbox.stepwell(&["run", "pretrain", "--steps", "many"]).exits(2).says(&["must be"]);
+    sandbox.stepwell(&["run", "pretrain", "--steps"]).exits(2);
+    sandbox.stepwell(&["run", "commands", "--learning_rate", "3"]).exits(2);
+    assert_eq!(sandbox.query_count("run"), runs);
+}
+
+#[test]
 fn a_new_workflow_is_valid_runs_as_it_is_and_overwrites_nothing() {
     let sandbox = Sandbox::new();
     let said = sandbox.stepwell(&["workflow", "new"]).ok().stdout;
@@ -153,6 +181,7 @@ fn a_workflow_for_a_script_runs_it() {
     let sandbox = Sandbox::new();
     sandbox.write("train.py", "print('from Python')\n");
     sandbox.write("scripts/say it.sh", "echo from a shell\n");
+    sandbox.write("save.py", "import os\nopen('model.pt', 'w').write('7')\nopen('last.tmp', 'w').write('x')\nos.replace('last.tmp', 'last.pt')\n");
     sandbox.write("tool", "#!/bin/sh\necho from a program\n");
     std::fs::set_permissions(sandbox.path("tool"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     for (words, file, said) in [
@@ -167,6 +196,12 @@ fn a_workflow_for_a_script_runs_it() {
         let log = sandbox.stepwell(&["logs", "last"]).ok().stdout;
         assert!(log.contains(said), "{file}: {log}");
     }
+    sandbox.stepwell(&["workflow", "new", "--from", "save.py"]).ok();
+    let quiet = sandbox.stepwell(&["run", "save.toml"]).ok();
+    assert!(!quiet.stderr.contains("no `outputs` names"), "{}", quiet.stderr);
+    assert!(sandbox.stepwell(&["artifact", "show", "save/save/model"]).ok().stdout.ends_with("\n7\n"));
+    sandbox.stepwell(&["artifact", "show", "save/save/last"]).ok();
+    sandbox.stepwell(&["run", "python3", "save.py"]).exits(2).says(&["`stepwell workflow new --from save.py`"]);
     sandbox.stepwell(&["workflow", "new", "--from", "no.py"]).exits(6).says(&["the script `no.py` does not exist"]);
     sandbox.stepwell(&["workflow", "new", "train.py"]).exits(2).says(&["`stepwell workflow new --from train.py`"]);
 }

@@ -33,7 +33,7 @@ pub fn new(session: &Session, args: &WorkflowNewArgs) -> Result<(), CliError> {
         Some(script) => {
             let named = seen_from(Path::new(&file), script)?;
             let argv = starter::argv_of(script, &named)?;
-            starter::for_script(&file, &named, &argv)
+            starter::for_script(&file, &named, &argv, &starter::text_of(script))
         }
     };
     write(Path::new(&file), &text)?;
