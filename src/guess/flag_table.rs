@@ -22,10 +22,7 @@ pub(super) const FLAGS: &[(&[&str], &str)] = &[
     ),
     (&["run-name", "job-name", "experiment", "experiment-name", "title"], "`--name NAME` names the run"),
     (&["config", "file", "workflow", "recipe", "filename"], "name the file without a flag: `stepwell run FILE`"),
-    (
-        &["max-tokens", "num-tokens", "tokens", "length", "max-length"],
-        "`--max-new-tokens N` limits the text, `-n` for short",
-    ),
+    (&["num-tokens", "tokens", "length", "max-length"], "`--max-new-tokens N` limits the text, `-n` for short"),
     (
         &["every", "interval", "when", "expression", "schedule"],
         "`--cron EXPRESSION` says when: `--cron '0 3 * * *'` is at 3 every night",
@@ -112,8 +109,8 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["rm"],
-        &["failed", "canceled", "status", "older-than", "before", "workflow", "tag"],
-        "name the runs: `stepwell list --status failed` shows them; `stepwell gc --keep-runs 5` removes failed runs first",
+        &["canceled", "status", "older-than", "before", "workflow", "tag"],
+        "name the runs: `stepwell list --status canceled` shows them; `stepwell rm --failed` removes those that failed",
     ),
     (
         &["rm"],
@@ -144,6 +141,12 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
         &["gc"],
         &["older-than", "before", "max-age", "until"],
         "`--keep-days 30` prunes runs that ended more than 30 days ago",
+    ),
+    (
+        &["gc"],
+        &["keep-best", "best", "keep-tagged", "metric"],
+        "`stepwell keep RUN` keeps a run whatever the rules say, and `stepwell list --sort STEP.VALUE` names the best; \
+         `--keep-runs N` keeps the newest",
     ),
     (&["cancel"], &["all"], "one run at a time: `stepwell cancel RUN`; `stepwell list` shows the runs"),
     (
@@ -254,6 +257,12 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
         &["checkpoints"],
         &["best", "latest", "last"],
         "`stepwell checkpoints RUN` lists them, the newest and the best one are marked",
+    ),
+    (
+        &["worker", "serve"],
+        &["stop", "kill", "shutdown", "quit"],
+        "Ctrl-C or `kill PID` ends it: its steps write a checkpoint, and the next engine resumes the runs; `stepwell doctor` \
+         names its process",
     ),
     (
         &["worker"],

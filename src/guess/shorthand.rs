@@ -12,7 +12,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["pin", "protect", "star", "lock"], &["keep"]),
     (&["comment", "annotate"], &["note"]),
     (&["label"], &["tag"]),
-    (&["schedules", "crons"], &["schedule", "list"]),
+    (&["schedules", "crons", "cron list", "cron ls", "timer list"], &["schedule", "list"]),
     (&["workflows", "recipes", "pipelines"], &["workflow", "list"]),
     (&["tokens"], &["token", "list"]),
     (&["artifacts", "outputs"], &["artifact", "ls"]),
@@ -30,6 +30,10 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["metrics show", "metrics plot", "metrics list", "plots show"], &["metrics"]),
     (&["diff", "vs", "versus", "metrics diff", "params diff", "exp diff"], &["compare"]),
     (&["checkpoint", "ckpt", "ckpts", "snapshots"], &["checkpoints"]),
+    (
+        &["checkpoint ls", "checkpoint list", "checkpoints ls", "checkpoints list", "ckpt ls", "ckpt list"],
+        &["checkpoints"],
+    ),
     (&["why", "reason"], &["explain"]),
     (&["settings"], &["config", "show", "--origin"]),
     (&["version"], &["--version"]),
@@ -125,9 +129,20 @@ fn with_flags(root: &Command, words: Vec<OsString>) -> Vec<OsString> {
         let found = command.get_arguments().find(|argument| argument.get_long() == Some(flag));
         found.is_some_and(|argument| argument.get_action().takes_values())
     };
+    // `--run NAME` in place of the only word that the verb takes.
+    let names_run = {
+        let mut positionals = command.get_positionals().map(|argument| argument.get_id().as_str());
+        !has("run") && positionals.next() == Some("run") && positionals.next().is_none()
+    };
+    let words: Vec<OsString> = match words[..end].iter().position(|word| word == "--run") {
+        Some(at) if names_run && at + 1 < end => [&words[..at], &words[at + 1..]].concat(),
+        _ => words,
+    };
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     let full = |index: usize, word: &OsStr| -> Option<OsString> {
         let word = word.to_str().filter(|_| (1..end).contains(&index) && !takes_value(words.get(index - 1)))?;
         match word {
+            _ if names_run && word.starts_with("--run=") => word.strip_prefix("--run=").map(OsString::from),
             "--json" if !has("json") => Some("--output=json".into()),
             "--no-color" | "--no-colour" | "--nocolor" => Some("--color=never".into()),
             "-o" if !has_o => Some("--output".into()),

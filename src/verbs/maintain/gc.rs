@@ -36,6 +36,12 @@ pub fn gc(session: &Session, args: &GcArgs) -> Result<Exit, CliError> {
         keep_runs: args.keep_runs.or(settings.keep_runs.value),
         keep_days: args.keep_days.or(settings.keep_days.value),
     };
+    if retention.keep_runs.is_none() && retention.keep_days.is_none() {
+        session.out.message(
+            "note: no rule says which runs go, so all stay: `--keep-runs N` or `--keep-days D` sets one, and so do \
+             `keep_runs` and `keep_days` below `[retention]` in `stepwell.toml`",
+        );
+    }
     let sweep = if args.dry_run { Sweep::DryRun } else { Sweep::Remove };
     let collected = collect(session.state_dir(), retention, sweep)?;
     let most = if args.all { usize::MAX } else { MOST_RUNS };

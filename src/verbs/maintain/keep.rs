@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::chosen_runs::{Kept, chosen};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -15,7 +16,7 @@ use stepwell_store::{Remark, Store};
 /// Their child runs are kept with them. A kept run does not count towards `--keep-runs`.
 #[derive(Args, Debug)]
 pub struct KeepArgs {
-    /// Ids, unique starts of ids, names, or `last`
+    /// Ids, unique starts of ids, names, `last`, or patterns such as `'reg-*'`
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
     /// Let the runs go again
@@ -26,8 +27,7 @@ pub struct KeepArgs {
 pub fn keep(session: &Session, args: &KeepArgs) -> Result<Exit, CliError> {
     let reader = session.reader()?;
     let mut runs: Vec<(RunId, String)> = Vec::new();
-    for selector in &args.runs {
-        let id = reader.resolve_run(selector)?;
+    for id in chosen(session, &reader, &args.runs, Kept::Chosen)? {
         runs.push((id, reader.run(id)?.name));
     }
     drop(reader);

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod chaos;
+mod chosen_runs;
 pub mod completions;
 pub mod config;
 pub mod db;

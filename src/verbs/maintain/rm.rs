@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::chosen_runs::{Kept, chosen, failed};
 use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -15,9 +16,12 @@ use stepwell_engine::{Collected, Sweep, remove_runs};
 /// from or an output that was reused. Each run keeps its row and its events. No engine may run.
 #[derive(Args, Debug)]
 pub struct RmArgs {
-    /// Ids, unique starts of ids, names, or `last`
-    #[arg(value_name = "RUN", required = true)]
+    /// Ids, unique starts of ids, names, `last`, or patterns such as `'reg-*'`
+    #[arg(value_name = "RUN", required_unless_present = "failed")]
     pub runs: Vec<String>,
+    /// Remove all failed runs that are not kept
+    #[arg(long, conflicts_with = "runs")]
+    pub failed: bool,
     /// Only print what would be removed
     #[arg(long, short_alias = 'n')]
     pub dry_run: bool,
@@ -25,14 +29,17 @@ pub struct RmArgs {
 
 pub fn rm(session: &Session, args: &RmArgs) -> Result<Exit, CliError> {
     let sweep = if args.dry_run { Sweep::DryRun } else { Sweep::Remove };
-    let collected = remove(session, &args.runs, sweep).map_err(|error| all_or_nothing(error, args))?;
+    let collected = remove(session, args, sweep).map_err(|error| all_or_nothing(error, args))?;
     Removal { collected: &collected, sweep, most: usize::MAX }.report(session)?;
     Ok(Exit::Ok)
 }
 
-fn remove(session: &Session, runs: &[String], sweep: Sweep) -> Result<Collected, CliError> {
+fn remove(session: &Session, args: &RmArgs, sweep: Sweep) -> Result<Collected, CliError> {
     let reader = session.reader()?;
-    let runs: Vec<RunId> = runs.iter().map(|run| reader.resolve_run(run)).collect::<Result<_, _>>()?;
+    let runs: Vec<RunId> = match args.failed {
+        true => failed(session, &reader)?,
+        false => chosen(session, &reader, &args.runs, Kept::Spared)?,
+    };
     drop(reader);
     Ok(remove_runs(session.state_dir(), &runs, sweep)?)
 }
@@ -67,13 +74,13 @@ mod tests {
         }
         lab.engine_dies();
         Store::open(lab.path()).unwrap().remark(runs[1], &Remark::Keep, Timestamp::now()).unwrap();
-        let args = RmArgs { runs: vec!["one".to_owned(), "two".to_owned()], dry_run: false };
+        let args = RmArgs { runs: vec!["one".to_owned(), "two".to_owned()], failed: false, dry_run: false };
         let error = rm(&lab.session(), &args).unwrap_err();
         let hints: Vec<String> = error.hints.iter().map(|hint| lab.session().out.pasteable(hint)).collect();
         assert_eq!(hints[0], format!("`stepwell keep --state-dir={} --undo two` lets it go", lab.path().display()));
         assert_eq!(hints[1], "nothing was removed: `rm` removes all 2 runs or none");
         assert!(lab.session().reader().unwrap().run(runs[0]).unwrap().pruned_at.is_none());
-        let one = RmArgs { runs: vec!["two".to_owned()], dry_run: false };
+        let one = RmArgs { runs: vec!["two".to_owned()], failed: false, dry_run: false };
         assert_eq!(rm(&lab.session(), &one).unwrap_err().hints.len(), 1);
     }
 }
