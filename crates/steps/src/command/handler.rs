@@ -15,7 +15,7 @@ use stepwell_workflow::kinds::COMMAND;
 use super::arguments::Arguments;
 use super::checkpoint::CheckpointDir;
 use super::environment::{Places, variables};
-use super::files::{Project, Unchanged, fingerprint, resolve};
+use super::files::{Project, Unchanged, fingerprint, note_of, resolve};
 use super::program::{self, Reports};
 use super::redact::Redactor;
 use super::reporter::RedactedReporter;
@@ -100,6 +100,20 @@ impl StepHandler for Command {
     }
 }
 
+/// A note about files that are lost. A step with `outputs` has chosen what stays, and the items of a fan-out say it once.
+fn left_behind(arguments: &Arguments, places: &Places, context: &StepContext<'_>) -> Option<String> {
+    let step = context.request.step.as_str();
+    let is_told_elsewhere = step.contains('[') && !step.ends_with("[0]");
+    if !arguments.outputs.is_empty() || is_told_elsewhere {
+        return None;
+    }
+    // A folder that the step chose with `cwd` stays.
+    match &arguments.cwd {
+        Some(_) => note_of(&[&places.output]),
+        None => note_of(&[&places.output, &places.work]),
+    }
+}
+
 fn run(with: &Value, redactor: &Redactor, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
     let project_dir = context.request.project_dir.clone();
     let project = Project(&project_dir);
@@ -122,6 +136,9 @@ fn run(with: &Value, redactor: &Redactor, context: &mut StepContext<'_>) -> Resu
         .map_err(|error| missing_file::explain(error, &start, context))?;
     for path in unchanged.end()? {
         context.reporter.note(format!("`{}`, which `argv` names, changed while the program ran", path.display()));
+    }
+    if let Some(note) = left_behind(&arguments, &places, context) {
+        context.reporter.note(note);
     }
     let declared = [places.output.as_path(), places.work.as_path()];
     let collect = || outputs::collect(context.artifacts, &arguments.outputs, declared, &places.values);
