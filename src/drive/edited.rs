@@ -25,6 +25,16 @@ fn note(path: &Path) -> String {
     )
 }
 
+/// How a person mends a run that failed: its file, edited, starts a run that reuses what has succeeded.
+pub fn repair(project: &Project) -> Option<String> {
+    let WorkflowFile { name, .. } = project.file.as_deref()?;
+    let path = project.folder.join(name);
+    let path = if path.is_file() { from_here(path) } else { return None };
+    let shown = path.to_string_lossy();
+    let run = shell::stepwell("run", [&*shown]);
+    Some(format!("to mend it, edit `{shown}` or the script, then {run}: steps that are equal are reused"))
+}
+
 /// The path of the file, relative to the directory of the process where possible, if its text has changed.
 fn edited(project: &Project) -> Option<PathBuf> {
     let WorkflowFile { name, digest } = project.file.as_deref()?;
@@ -33,9 +43,14 @@ fn edited(project: &Project) -> Option<PathBuf> {
     if Digest::of(text.as_bytes()) == *digest {
         return None;
     }
+    Some(from_here(path))
+}
+
+/// The path relative to the directory of the process, if it lies below.
+fn from_here(path: PathBuf) -> PathBuf {
     let here = std::env::current_dir().ok();
     let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
-    Some(short.unwrap_or(path))
+    short.unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use stepwell_base::remark::Tag;
 use stepwell_base::shell;
 use stepwell_engine::{self, Start};
 use stepwell_run::run_options::{Reuse, RunOptions};
-use stepwell_store::{Adoption, NewRun, RunRow, Store, StoreError, Submitted, project_diff};
+use stepwell_store::{Adoption, EngineLock, Holder, NewRun, RunRow, Store, StoreError, Submitted, project_diff};
 use stepwell_workflow::key;
 use stepwell_workflow::spec::WorkflowSpec;
 
@@ -122,7 +122,14 @@ impl Submission {
         }
         if drive == Drive::Detached {
             let watch = shell::stepwell("watch", [&*handle_of(session.state_dir(), run)]);
-            session.out.message(&format!("hint: `stepwell worker` runs what is pending; {watch} follows it"));
+            // An engine for all runs has slots and no run of its own.
+            let engine = EngineLock::holder(session.state_dir());
+            let serves_all = |engine: &Holder| engine.run.is_none() && engine.slots.is_some();
+            let who = match engine.filter(serves_all) {
+                Some(engine) => format!("{} runs it", engine.short()),
+                None => "`stepwell worker` runs what is pending".to_owned(),
+            };
+            session.out.message(&format!("hint: {who}; {watch} follows it"));
             return Ok(Exit::Ok);
         }
         if !new && let Some(ending) = ended(session, run)? {

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::view::export_folder::ExportFolder;
+use crate::view::output::shown_path;
 use crate::view::run_handle::handle;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::shell;
-use stepwell_config::Partial;
+use stepwell_config::{Partial, Settings};
 use stepwell_store::Reader;
 use stepwell_workflow::spec::WorkflowSpec;
 
@@ -23,11 +25,12 @@ impl State {
 
     /// `None` without a state directory, or with one that cannot be read.
     pub fn reader(&self) -> Option<Reader> {
-        let dir = match &self.0 {
-            Some(dir) => dir.clone(),
-            None => stepwell_config::load(Partial::default()).ok()?.state_dir.value,
-        };
-        Reader::open(&dir).ok()
+        Reader::open(&self.settings()?.state_dir.value).ok()
+    }
+
+    /// The settings, with the state directory that the command line names.
+    pub fn settings(&self) -> Option<Settings> {
+        stepwell_config::load(Partial { state_dir: self.0.clone(), ..Partial::default() }).ok()
     }
 }
 
@@ -44,6 +47,15 @@ pub fn run_of(reader: &Reader, words: &[&str]) -> Option<(RunId, String)> {
     let named = plain.filter_map(|word| reader.resolve_run(word.split('/').next()?).ok()).next();
     let run = named.or_else(|| reader.resolve_run("last").ok())?;
     Some((run, handle(reader, &reader.run(run).ok()?)))
+}
+
+/// The folder that holds the exported model of the run that the words name.
+pub fn exported(state: &State, reader: &Reader, words: &[&str]) -> Option<String> {
+    let (run, name) = run_of(reader, words)?;
+    let settings = state.settings()?;
+    let folder = ExportFolder::at(&settings.state_dir.value, &settings.export_dir.value);
+    let folder = folder.of_run(&reader.run(run).ok()?);
+    folder.is_dir().then(|| format!("the model of run `{name}` lies in `{}` already", shown_path(&folder)))
 }
 
 /// Commands that copy outputs of a run.

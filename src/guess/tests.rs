@@ -77,6 +77,8 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
         ("upgrade", "`cargo install"),
         ("secrets", "`[secrets]`"),
         ("send", "`stepwell signal RUN NAME`"),
+        ("notify", "`[notify]`"),
+        ("events", "`stepwell watch RUN`"),
         ("slots", "`stepwell doctor`"),
         #[cfg(feature = "train")]
         ("predict", "`stepwell generate"),
@@ -135,6 +137,11 @@ fn words_that_can_mean_only_one_thing_work() {
         ("-q log base", "-q logs base"),
         ("tail base train", "logs --follow base train"),
         ("follow base", "watch base"),
+        ("watch --run base", "watch base"),
+        ("watch --run=base", "watch base"),
+        ("show --run base", "show --run base"),
+        ("cron list", "schedule list"),
+        ("checkpoint ls base", "checkpoints base"),
         ("plot base", "metrics base"),
         ("metrics show base", "metrics base"),
         ("diff a b", "compare a b"),
@@ -180,7 +187,7 @@ fn words_that_can_mean_only_one_thing_work() {
         ("run commands -- --json", "run commands -- --json"),
     ] {
         assert_eq!(full(line), expected, "{line}");
-        if !["graph base", "version", "run commands -- --json"].contains(&line) {
+        if !["graph base", "version", "run commands -- --json", "show --run base"].contains(&line) {
             let words = in_full(&Cli::command(), words(line));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }

@@ -146,9 +146,15 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
         "`stepwell approve RUN STEP` answers a step that waits for a person; `--reject` says no",
     ),
     (
-        &["send", "trigger", "notify"],
-        "`stepwell signal RUN NAME` sends a signal to a run; `stepwell run FILE` starts a workflow",
+        &["notify", "notification", "notifications", "alert", "alerts"],
+        "the settings `[notify]` and `[[webhook]]` in `stepwell.toml` tell of the end of a run: \
+         `command = [\"notify-send\", \"Stepwell\"]` below `[notify]`; `stepwell config show` prints the settings",
     ),
+    (
+        &["events", "event"],
+        "`stepwell watch RUN` prints the events of a run as they come, `stepwell watch RUN --output json` for scripts",
+    ),
+    (&["send", "trigger"], "`stepwell signal RUN NAME` sends a signal to a run; `stepwell run FILE` starts a workflow"),
     (
         &["slots", "pools", "pool", "scale"],
         "`stepwell doctor` shows slots and pools; `slots` and `[pools]` in `stepwell.toml` set them",

@@ -8,7 +8,10 @@ use super::words;
 use crate::drive::mistakes::{Shape, from_script, shape_of};
 use crate::drive::workflow_source::find;
 use stepwell_base::shell;
+use stepwell_config::Origin;
 
+/// Words for the programs that read event files.
+const EVENT_FILES: [&str; 4] = ["tensorboard", "wandb", "mlflow", "sync"];
 /// Words for copying a result out of the state.
 const EXPORT: [&str; 6] = ["export", "download", "save", "pull", "fetch", "cp"];
 
@@ -17,8 +20,22 @@ pub fn verb(path: &[&str], word: &str, behind: &[&str], state: &State) -> Option
     let lower = word.to_lowercase();
     match path {
         [] if EXPORT.contains(&&*lower) => {
-            if let Some(answer) = state.reader().and_then(|reader| state::outputs(&reader, behind)) {
-                return Some(answer);
+            let reader = state.reader();
+            let known = reader.as_ref().and_then(|reader| {
+                let parts = [state::exported(state, reader, behind), state::outputs(reader, behind)];
+                let parts: Vec<String> = parts.into_iter().flatten().collect();
+                (!parts.is_empty()).then(|| parts.join("; "))
+            });
+            if known.is_some() {
+                return known;
+            }
+        }
+        [] if EVENT_FILES.contains(&&*lower) => {
+            let settings = state.settings().filter(|settings| settings.state_dir.origin != Origin::Default);
+            if let Some(settings) = settings {
+                let folder = shell::quote(settings.state_dir.value.join("tensorboard"));
+                let known = VERBS.iter().find(|(words, _)| words.contains(&&*lower)).map(|(_, answer)| *answer);
+                return known.map(|answer| answer.replace("state/tensorboard", &folder));
             }
         }
         ["schedule"] => {

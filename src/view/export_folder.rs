@@ -22,10 +22,11 @@ pub struct ExportFolder {
 
 impl ExportFolder {
     pub fn of(session: &Session) -> ExportFolder {
-        ExportFolder {
-            state_dir: session.state_dir().to_owned(),
-            export_dir: session.settings.export_dir.value.clone(),
-        }
+        ExportFolder::at(session.state_dir(), &session.settings.export_dir.value)
+    }
+
+    pub fn at(state_dir: &Path, export_dir: &Path) -> ExportFolder {
+        ExportFolder { state_dir: state_dir.to_owned(), export_dir: export_dir.to_owned() }
     }
 
     pub fn state_dir(&self) -> &Path {

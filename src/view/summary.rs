@@ -9,7 +9,8 @@ use super::failures::{MOST_FAILURES, failed_steps, failure_text};
 use super::fan_out::MOST_CHILDREN;
 use super::output::{run_json, shown_path, since, step_json};
 use super::run_handle::handle;
-use super::value_text::{label, remark};
+use super::value_text::{label, remark, short};
+use crate::drive::edited::repair;
 use crate::error::CliError;
 use crate::session::Session;
 use stepwell_base::ids::RunId;
@@ -18,6 +19,10 @@ use stepwell_base::visible::visible_line;
 use stepwell_run::status::StepStatus;
 use stepwell_steps::Highlight;
 use stepwell_store::{StepRow, attempt_log};
+use stepwell_workflow::catalog::Given;
+
+/// Most values of own programs in the summary of a run.
+const MOST_VALUES: usize = 10;
 
 pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     let reader = session.reader()?;
@@ -41,11 +46,12 @@ pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     for step in steps.iter().filter(|step| step.status == StepStatus::Succeeded) {
         summarise(step, &mut text);
     }
+    text.push_str(&own_values(&steps, &handle(&reader, &run)));
     for folder in exports {
         text.push_str(&format!("\nexported to {}\n", folder.display()));
     }
     text.push_str(&format!("state in    {}\n", session.state_dir().display()));
-    session.out.announce(&text, Value::Null);
+    session.out.announce(&session.out.pasteable(&text), Value::Null);
     Ok(())
 }
 
@@ -75,6 +81,31 @@ fn summarise(step: &StepRow, text: &mut String) {
         }
         Highlight::Folder(_) | Highlight::Nothing => {}
     }
+}
+
+/// What programs of the user wrote as values, which no kind of step can choose from.
+fn own_values(steps: &[StepRow], run: &str) -> String {
+    let is_own = |step: &&StepRow| {
+        step.status == StepStatus::Succeeded
+            && stepwell_steps::find(&step.kind).is_some_and(|kind| kind.gives().values == Given::Any)
+    };
+    let scalars = |step: &StepRow| -> Vec<(String, String)> {
+        let values = step.outputs.iter().flat_map(|outputs| &outputs.values);
+        let plain = values.filter(|(_, value)| !matches!(value, Value::Null | Value::Object(_) | Value::Array(_)));
+        plain.map(|(name, value)| (format!("{}.{name}", step.id), short(value))).collect()
+    };
+    let rows: Vec<(String, String)> = steps.iter().filter(is_own).flat_map(scalars).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nvalues\n".to_owned();
+    for (name, value) in rows.iter().take(MOST_VALUES) {
+        text.push_str(&format!("  {name:<34} {}\n", visible_line(value)));
+    }
+    if let Some(more) = rows.len().checked_sub(MOST_VALUES).filter(|more| *more > 0) {
+        text.push_str(&format!("  and {more} more: {}\n", shell::stepwell("show", [run])));
+    }
+    text
 }
 
 /// The results of a step that a person sees; nothing for a kind that this build lacks.
@@ -120,6 +151,7 @@ pub fn failed(session: &Session, id: RunId) -> Result<(), CliError> {
     if shown.iter().any(|step| has_log(reader.state_dir(), id, step)) {
         hints.push(format!("{logs} shows what its attempts wrote"));
     }
+    hints.extend(run.options.project.as_ref().and_then(repair));
     session.out.error(&CliError::failed(format!("run {} ({}) failed: {message}", run.id, run.name)).hints(hints));
     Ok(())
 }

@@ -7,7 +7,8 @@ use crate::harness::{Sandbox, eventually, read};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Codes that these tests cannot produce, with the reason.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("decided", "told::what_a_person_wants_to_know_at_the_end_is_there"),
     ("out_of_memory", "needs a control group: survival::a_step_that_runs_out_of_memory_is_not_tried_again"),
     ("no_space", "of attempts only, which are released: a step does not fail with it"),
 ];

@@ -144,7 +144,11 @@ fn every_failed_step_is_told_once_and_whole() {
     assert!(text.contains("failed: 2 steps failed\nstep `one`: the command exited with code 1"), "{text}");
     assert!(text.contains("step `two`: the command exited with code 7"), "{text}");
     assert_eq!(text.matches("  File \"x.py\", line 3\n    compute()\nValueError: boom\n").count(), 1, "{text}");
-    assert!(text.contains("one  attempt failed: the command exited with code 1; its last lines: ValueError: boom\n"));
+    assert!(
+        text.contains("one  attempt failed: the command exited with code 1; its last lines:\n    Traceback"),
+        "{text}"
+    );
+    assert_eq!(text.matches("\n    ValueError: boom\n").count(), 2, "at each attempt: {text}");
     let show = sandbox.stepwell(&["show"]).ok().stdout;
     assert_eq!(show.matches("            File \"x.py\", line 3\n              compute()\n").count(), 1, "{show}");
     assert!(show.contains("failure   step `one`:") && show.contains("failure   step `two`:"), "{show}");
@@ -253,7 +257,7 @@ fn explain_names_the_run_the_param_and_the_items() {
     sandbox.stepwell(&["run", "w.toml", "-S", "lr=0.25"]).ok();
     let why = sandbox.stepwell(&["explain"]).ok().stdout;
     let changed =
-        "each[0], each[1], each[2] are succeeded\n  it ran because `params.lr` changed 0.5 -> 0.25 since run first (";
+        "each[0], each[1], each[2] have succeeded\n  it ran because `params.lr` changed 0.5 -> 0.25 since run first (";
     assert_eq!(why.matches(changed).count(), 1, "{why}");
     assert!(why.contains("the content of `a.txt` changed "), "{why}");
     assert!(!why.contains("fingerprint"), "{why}");
@@ -329,6 +333,87 @@ fn a_run_keeps_its_workflow_and_says_so_when_the_file_was_edited() {
     sandbox.stepwell(&["run", "w.toml"]).ok();
     let after = sandbox.stepwell(&["resume"]).ok();
     assert!(!after.stderr.contains("has changed"), "{}", after.stderr);
+}
+
+#[test]
+fn files_that_nothing_keeps_are_told() {
+    let sandbox = sandbox(&format!(
+        "{}{}{}",
+        step("lost", "shell", "with.run = \"echo 1 > model.pt; touch empty\""),
+        step("each", "shell", "for_each = \"range(3)\"\nwith.run = \"echo 1 > item.txt\""),
+        step("kept", "shell", "with = { run = \"echo 1 > a; echo 2 > b\", outputs = { a = \"a\" } }"),
+    ));
+    let run = sandbox.stepwell(&["run", "w.toml"]).ok();
+    let run = run.says(&["lost  note: it left a file that no `outputs` names: `model.pt` (2 bytes)"]);
+    let run = run.says(&["add `outputs = { model = \"model.pt\" }` to the step", "each[0]  note: it left a file"]);
+    assert_eq!(run.stderr.matches("no `outputs` names").count(), 2, "{}", run.stderr);
+}
+
+#[test]
+fn what_a_person_wants_to_know_at_the_end_is_there() {
+    let value = r#"echo '{\"loss\": 0.125, \"more\": {\"x\": 1}}' > $STEPWELL_VALUES"#;
+    let sandbox = sandbox(&format!(
+        "{}{}",
+        step("each", "shell", &format!("for_each = \"range(12)\"\nwith.run = \"\"\"{}\"\"\"", value.replace('\\', ""))),
+        step("ok", "approval", "needs = [\"each\"]\nwith.prompt = \"Ship?\""),
+    ));
+    sandbox.stepwell(&["run", "w.toml", "--detach"]).ok().says(&["`stepwell worker` runs what is pending"]);
+    let mut worker = sandbox.start(&["worker"]);
+    eventually("it waits", || sandbox.query_count("step WHERE id = 'ok' AND status = 'waiting'") == 1);
+    let detached = sandbox.stepwell(&["run", "w.toml", "--detach"]).ok();
+    detached.says(&[&format!("hint: process {} runs it", worker.id())]);
+    let refused = sandbox.stepwell(&["rm", "w-1"]);
+    refused.exits(7).says(&["that is `stepwell worker`, which ends only when it is stopped", "write a checkpoint"]);
+    sandbox.stepwell(&["approve", "w-1", "ok", "--by", "mia", "--comment", "fine"]).ok();
+    let watched = sandbox.stepwell(&["watch", "w-1"]).ok().stdout;
+    for said in ["each[0].loss", "0.125", "and 2 more: `stepwell show w-1`"] {
+        assert!(watched.contains(said), "{said}: {watched}");
+    }
+    let explained = sandbox.stepwell(&["explain", "w-1", "ok"]).ok().stdout;
+    assert!(explained.contains("ok has succeeded\n  it was approved by mia at "), "{explained}");
+    assert!(explained.contains(": fine"), "{explained}");
+    let each = sandbox.stepwell(&["show", "w-1", "each"]).ok().stdout;
+    assert!(each.contains("each[11]") && each.contains("loss=0.125"), "{each}");
+    assert_eq!(sandbox.stepwell(&["show", "w-1", "each", "--json"]).ok().json()["step"]["items"][3]["id"], "each[3]");
+    signal(worker.id(), "TERM");
+    worker.wait().unwrap();
+}
+
+#[test]
+fn a_failed_run_says_how_to_mend_it_and_a_changed_script_is_called_run() {
+    let lines = "for i in 1 2 3 4 5 6 7; do echo line $i; done; exit 3";
+    let sandbox = sandbox(&step("a", "shell", &format!("retry = 1\nwith.run = \"{lines}\"")));
+    let failed = sandbox.stepwell(&["run", "w.toml"]).exits(3);
+    let failed =
+        failed.says(&["edit `w.toml` or the script, then `stepwell run w.toml`: steps that are equal are reused"]);
+    failed.says(&["its last lines:\n    line 3\n    line 4\n    line 5\n    line 6\n    line 7\n"]);
+    sandbox.write("w.toml", format!("name = \"w\"\n{}", step("a", "shell", "with.run = \"true\"")));
+    sandbox.stepwell(&["run", "w.toml"]).ok();
+    let told = sandbox.stepwell(&["explain", "last", "a"]).ok().stdout;
+    assert!(told.contains("`run` changed"), "{told}");
+    sandbox.stepwell(&["run", "w.toml"]).ok();
+    let told = sandbox.stepwell(&["explain", "last", "a"]).ok().stdout;
+    assert!(told.contains("a `shell` like this is never reused"), "{told}");
+}
+
+#[test]
+fn patterns_choose_runs_to_remove_and_to_keep() {
+    let sandbox = sandbox(&step("a", "command", "retry = 1\nwith.shell = \"exit {{ params.code }}\""));
+    sandbox.write("w.toml", std::fs::read_to_string(sandbox.path("w.toml")).unwrap() + "[params]\ncode = 0\n");
+    for (name, code) in [("reg-1", 0), ("reg-2", 1), ("reg-3", 0), ("other", 1)] {
+        let run = sandbox.stepwell(&["run", "w.toml", "--name", name, "-S", &format!("code={code}")]);
+        run.exits(3 * code);
+    }
+    sandbox.stepwell(&["rm", "x-*"]).exits(6).says(&["there are no runs with names that match 'x-*'"]);
+    sandbox.stepwell(&["keep", "*-1"]).ok().says(&["1 run with names that match '*-1': reg-1"]);
+    sandbox.stepwell(&["rm", "reg-*", "--dry-run"]).ok().says(&["run reg-1 is kept, so it stays", "reg-3, reg-2"]);
+    sandbox.stepwell(&["rm", "--failed"]).ok().says(&["2 runs with a failure: other, reg-2"]);
+    sandbox.stepwell(&["rm", "--failed"]).exits(6).says(&["there are no runs with a failure"]);
+    sandbox.stepwell(&["rm", "reg-*"]).ok().says(&["1 run with names that match 'reg-*': reg-3"]);
+    let left = sandbox.stepwell(&["list", "-o", "json"]).ok().json();
+    assert_eq!(left["runs"].as_array().unwrap().len(), 1);
+    sandbox.stepwell(&["rm"]).exits(2);
+    sandbox.stepwell(&["gc", "--dry-run"]).ok().says(&["note: no rule says which runs go", "--keep-runs N"]);
 }
 
 #[test]

@@ -118,9 +118,7 @@ impl StoreError {
             StoreError::OlderSchema { holder, .. } => {
                 format!("stop that engine with `kill {}`, or use the stepwell version that it is of", holder.pid)
             }
-            StoreError::Locked { holder, .. } => {
-                format!("wait for it, stop it with `kill {}`, or use another `--state-dir`", holder.pid)
-            }
+            StoreError::Locked { holder, .. } => holder.how_to_end(),
             StoreError::NewerSchema { .. } => {
                 "use the newer stepwell that wrote it, or another `--state-dir`".to_owned()
             }

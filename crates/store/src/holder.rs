@@ -7,6 +7,35 @@ use serde::{Deserialize, Serialize};
 
 use stepwell_base::ids::RunId;
 
+/// What a process of this program does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Role {
+    /// `worker` or `serve`, which end only when they are stopped.
+    Service(&'static str),
+    /// A verb that drives one run and then ends.
+    Run,
+    Unknown,
+}
+
+impl Role {
+    /// The role by the words of a command line.
+    fn of<'a>(words: impl Iterator<Item = &'a str>) -> Role {
+        let verb = words.skip(1).find(|word| ROLES.iter().any(|(verb, _)| verb == word));
+        ROLES.iter().find(|(known, _)| Some(*known) == verb).map_or(Role::Unknown, |(_, role)| *role)
+    }
+}
+
+const ROLES: [(&str, Role); 8] = [
+    ("worker", Role::Service("worker")),
+    ("serve", Role::Service("serve")),
+    ("run", Role::Run),
+    ("start-training", Role::Run),
+    ("resume", Role::Run),
+    ("retry", Role::Run),
+    ("rerun", Role::Run),
+    ("fork", Role::Run),
+];
+
 /// The holder of the engine lock. Everyone who can read the state directory sees it, so it never includes a command
 /// line, which may hold secrets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,6 +75,34 @@ pub(crate) fn host_name() -> String {
     }
 }
 
+impl Holder {
+    /// What the process does, if it runs here; only its verb is looked for in its command line.
+    fn role(&self) -> Role {
+        if self.pid == 0 || self.host != host_name() {
+            return Role::Unknown;
+        }
+        let line = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        Role::of(line.split('\0'))
+    }
+
+    /// How to end the process without harm.
+    pub(crate) fn how_to_end(&self) -> String {
+        let pid = self.pid;
+        match self.role() {
+            Role::Service(verb) => format!(
+                "that is `stepwell {verb}`, which ends only when it is stopped: `kill {pid}` lets its steps write a checkpoint; \
+                 start it again afterwards, and it continues its runs"
+            ),
+            Role::Run => format!(
+                "that is a run in another terminal: wait for it, or stop it with `kill {pid}`, after which `stepwell resume` \
+                 continues it"
+            ),
+            Role::Unknown => format!("wait for it, stop it with `kill {pid}`, or use another `--state-dir`"),
+        }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
@@ -73,6 +130,16 @@ mod tests {
         assert_eq!(holder(7, &host_name()).short(), "process 7");
         assert_eq!(holder(7, "node-3.far").short(), "process 7 on node-3.far");
         assert_eq!(holder(0, "").short(), "another process");
+    }
+
+    #[test]
+    fn the_role_of_a_process_is_its_verb() {
+        let role = |line: &str| Role::of(line.split(' '));
+        assert_eq!(role("/bin/stepwell --state-dir x worker"), Role::Service("worker"));
+        assert_eq!(role("stepwell -q serve --port 1"), Role::Service("serve"));
+        assert_eq!(role("stepwell run w.toml"), Role::Run);
+        assert_eq!(role("worker"), Role::Unknown, "the name of the program is no verb");
+        assert_eq!(role("stepwell gc"), Role::Unknown);
     }
 
     #[test]

@@ -37,6 +37,9 @@ impl Pool {
     }
 }
 
+/// Most devices in the example of a hint.
+const MOST_EXAMPLES: u64 = 8;
+
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Pools(pub BTreeMap<String, Pool>);
 
@@ -48,7 +51,15 @@ impl Pools {
             let asked = amount::show(units);
             let Some(pool) = self.0.get(name) else {
                 let failure = Failure::fatal(format!("the step asks for {asked} of `{name}`, which is not configured"));
-                let example = if units > 1 << 20 { format!("{asked:?}") } else { asked };
+                // Devices in place of a number let the program see only its own.
+                let devices = || (0..units).map(|index| format!("\"{name}:{index}\"")).collect::<Vec<_>>().join(", ");
+                let example = if is_of_gpus(name) && units <= MOST_EXAMPLES {
+                    format!("[{}]", devices())
+                } else if units > 1 << 20 {
+                    format!("{asked:?}")
+                } else {
+                    asked
+                };
                 let known = suggest::meant(name, self.0.keys().map(String::as_str));
                 let hint = format!("{known}write `[pools]` and below it `{name} = {example}` in stepwell.toml");
                 return Err(failure.with_hint(hint));

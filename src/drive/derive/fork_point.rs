@@ -46,10 +46,16 @@ fn adoption(session: &Session, source: &EarlierRun, step: &StepId, train_step: u
     let found = rows.iter().map(|row| &row.checkpoint).find(|checkpoint| checkpoint.last_step == Some(train_step));
     let Some(checkpoint) = found else {
         let kept = rows.iter().rev().filter_map(|row| row.checkpoint.last_step);
-        let kept: Vec<String> = kept.map(|step| step.to_string()).collect();
+        let kept: Vec<u64> = kept.collect();
+        let near = nearest(&kept, train_step).map(|near| {
+            let set = source.set.iter().map(|(name, value)| format!(" -S {}", shell::quote(format!("{name}={value}"))));
+            let verb = format!("fork --at {}{}", shell::quote(format!("{step}:{near}")), set.collect::<String>());
+            format!("the nearest one: {}", shell::stepwell(&verb, [&*handle(&source.reader, &source.run)]))
+        });
+        let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
         let message =
             format!("step `{step}` of run {} has no checkpoint of training step {train_step}", source.run.name);
-        return Err(CliError::not_found(message).hint(match kept.as_slice() {
+        return Err(CliError::not_found(message).hints(near).hint(match kept.as_slice() {
             [] => format!("it has no checkpoints: `--at {step}` runs the whole step"),
             kept => format!(
                 "there are {}; older ones were dropped: {}; {} lists them",
@@ -70,8 +76,25 @@ fn adoption(session: &Session, source: &EarlierRun, step: &StepId, train_step: u
     Ok(Adoption { step: step.clone(), from: source.id(), checkpoint })
 }
 
+/// The newest checkpoint before a training step, or else the oldest one after it.
+fn nearest(kept: &[u64], wanted: u64) -> Option<u64> {
+    kept.iter().copied().filter(|step| *step <= wanted).max().or_else(|| kept.iter().copied().min())
+}
+
 /// True for kinds with an argument that sets how many checkpoints stay.
 fn keeps_a_number(kind: &str) -> bool {
     stepwell_steps::find(kind)
         .is_some_and(|handler| handler.schema().to_value().pointer("/properties/keep_checkpoints").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_checkpoint_lies_before_the_wanted_step_if_one_does() {
+        assert_eq!(nearest(&[300, 250, 200], 260), Some(250));
+        assert_eq!(nearest(&[300, 250, 200], 150), Some(200));
+        assert_eq!(nearest(&[], 150), None);
+    }
 }

@@ -20,13 +20,14 @@ use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::value_text::cut;
-use crate::view::words::{count, step_status};
+use crate::view::words::{count, step_is, verdict};
 use baseline::Baselines;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::item::item_name;
 use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{Children, EngineLock, Holder, Reader, RunRow, StepRow};
 use stepwell_workflow::key::Change;
+use stepwell_workflow::kinds::{APPROVAL, GATE};
 use stepwell_workflow::limits::Limits;
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
 
@@ -144,7 +145,9 @@ fn text(paragraphs: &[Paragraph<'_>], run: RunStatus) -> String {
 }
 
 fn add<'a>(paragraphs: &mut Vec<Paragraph<'a>>, step: &'a StepRow, reasons: &[Reason]) {
-    let reasons: Vec<String> = reasons.iter().map(|reason| reason.message.clone()).collect();
+    let mut reasons: Vec<String> = reasons.iter().map(|reason| reason.message.clone()).collect();
+    // Several changes below one step read alike.
+    reasons.dedup();
     let same = |known: &&mut Paragraph<'_>| {
         let first = known.steps[0];
         step.parent.is_some()
@@ -166,8 +169,8 @@ impl Paragraph<'_> {
         let names: Vec<String> = self.steps.iter().take(MOST_NAMED).map(name).collect();
         let more = self.steps.len().saturating_sub(MOST_NAMED);
         let more = if more > 0 { format!(" and {more} more items") } else { String::new() };
-        let verb = if self.steps.len() == 1 { "is" } else { "are" };
-        let mut text = format!("{}{more} {verb} {}\n", names.join(", "), step_status(self.steps[0], run));
+        let status = step_is(self.steps[0], run, self.steps.len());
+        let mut text = format!("{}{more} {status}\n", names.join(", "));
         for reason in &self.reasons {
             text.push_str(&format!("  {reason}\n"));
         }
@@ -232,6 +235,16 @@ fn items_text(Children { total, done, failed }: Children) -> String {
     }
 }
 
+/// Who decided on a step, when, and why.
+fn decision(situation: &Situation<'_>, step: &StepRow) -> Result<Option<Reason>, CliError> {
+    let decisions = situation.reader.decisions(situation.run.id)?;
+    let Some(row) = decisions.into_iter().rev().find(|row| row.step == step.id) else { return Ok(None) };
+    let by = row.ruling.approver.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+    let comment = row.ruling.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
+    let at = row.at.strftime("%Y-%m-%d %H:%M:%SZ");
+    Ok(Some(Reason::new("decided", format!("it was {}{by} at {at}{comment}", verdict(&row.ruling)))))
+}
+
 fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, CliError> {
     let mut reasons = waits::reasons(situation, step)?;
     if let (Some(children), true) = (step.children, step.status.is_terminal()) {
@@ -247,6 +260,9 @@ fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, Cli
         }
         StepStatus::Canceled => reasons.push(Reason::new("canceled", "the run was canceled before the step was done")),
         _ => {}
+    }
+    if matches!(step.kind.as_str(), APPROVAL | GATE) && step.status.is_terminal() {
+        reasons.extend(decision(situation, step)?);
     }
     reasons.extend(ran::reasons(situation, step)?);
     Ok(reasons)

@@ -1,11 +1,17 @@
 //! Events of runs as lines for people.
 
 use super::words::{count, verdict};
+use stepwell_base::failure::Failure;
 use stepwell_base::ids::StepId;
 use stepwell_base::protocol::Progress;
 use stepwell_base::shell;
 use stepwell_base::visible::visible_line;
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind, Wait};
+
+/// Most lines of a program after its failure.
+const MOST_LAST_LINES: usize = 5;
+/// Most characters of each.
+const LINE_CHARACTERS: usize = 200;
 
 /// Describes the end of a run if no report follows it.
 pub fn ending(event: &Event) -> Option<String> {
@@ -53,6 +59,16 @@ pub fn describe(event: &Event) -> Option<String> {
     }
 }
 
+/// The first line of a failure, and indented below it the last ones, which usually say why.
+fn with_last_lines(failure: &Failure) -> String {
+    let mut lines = failure.message.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default().to_owned();
+    let rest: Vec<&str> = lines.collect();
+    let last = &rest[rest.len().saturating_sub(MOST_LAST_LINES)..];
+    let cut = |line: &&str| line.chars().take(LINE_CHARACTERS).collect::<String>();
+    last.iter().map(cut).fold(first, |text, line| format!("{text}\n    {line}"))
+}
+
 fn describe_run(event: &RunEvent) -> Option<String> {
     Some(match event {
         RunEvent::SignalReceived { name, .. } => format!("signal {name}"),
@@ -71,7 +87,7 @@ fn describe_step(kind: &StepEventKind) -> Option<String> {
         StepEventKind::Reused { .. } => "reused: an equal step has succeeded before".to_owned(),
         StepEventKind::Expanded { items } => count(items.len() as u64, "item"),
         StepEventKind::Skipped { reason } => format!("skipped: {reason}"),
-        StepEventKind::AttemptFailed { failure } => format!("attempt failed: {}", failure.headline()),
+        StepEventKind::AttemptFailed { failure } => format!("attempt failed: {}", with_last_lines(failure)),
         StepEventKind::AttemptReleased { reason, .. } => format!("stopped: {reason}"),
         StepEventKind::AttemptRewound { last_step } if *last_step > 0 => {
             // Scripts look for these words.

@@ -19,6 +19,19 @@ pub fn step_status(step: &StepRow, run: RunStatus) -> &'static str {
     }
 }
 
+/// The same in a sentence: `is ready`, `has succeeded`; of several steps `are` and `have`.
+pub fn step_is(step: &StepRow, run: RunStatus, number: usize) -> String {
+    let status = step_status(step, run);
+    let is_past = matches!(step.status, StepStatus::Succeeded | StepStatus::Failed);
+    let verb = match (is_past, number) {
+        (true, 1) => "has",
+        (true, _) => "have",
+        (false, 1) => "is",
+        (false, _) => "are",
+    };
+    format!("{verb} {status}")
+}
+
 /// A rule passes; a person approves.
 pub fn verdict(ruling: &Ruling) -> &'static str {
     match (&ruling.approver, ruling.verdict) {

@@ -14,6 +14,7 @@ use stepwell_run::run_options::{Origin, Reuse};
 use stepwell_run::status::StepStatus;
 use stepwell_store::{Reader, StepRow};
 use stepwell_workflow::key::{Change, difference, step_key};
+use stepwell_workflow::kinds::SHELL;
 use stepwell_workflow::spec::WorkflowSpec;
 use stepwell_workflow::template::behind;
 
@@ -180,6 +181,9 @@ fn cause(situation: &Situation<'_>, change: &Change, previous: &StepRow, step: &
     match (causes.is_empty(), from_steps.as_slice()) {
         (false, _) => causes.join(", and "),
         (true, [one]) => Change { path: (*one).clone(), ..change.clone() }.to_string(),
+        (true, _) if change.path == SCRIPT && is_shell(step) => {
+            Change { path: "run".to_owned(), ..change.clone() }.to_string()
+        }
         (true, _) => change.to_string(),
     }
 }
@@ -213,7 +217,7 @@ fn nothing_changed(
     let elsewhere = previous.status == StepStatus::Succeeded
         || has_succeeded(situation.reader, step.key.as_ref(), situation.run.id)?;
     if !elsewhere {
-        let message = format!("it ran because it was {} in {before}", previous.status.as_str());
+        let message = format!("it ran because {} in {before}", earlier_end(previous.status));
         return Ok(Reason::new("not_done_before", message));
     }
     let reusable = match (stepwell_steps::find(&step.kind), &step.with) {
@@ -226,10 +230,26 @@ fn nothing_changed(
             format!("it ran although nothing changed since {before}: the earlier outputs were gone"),
         )
     } else {
-        let message =
-            format!("it ran although nothing changed since {before}: a `{}` like this is never reused", step.kind);
+        let kind = if is_shell(step) { SHELL } else { &step.kind };
+        let message = format!("it ran although nothing changed since {before}: a `{kind}` like this is never reused");
         Reason::new("never_reused", message)
     })
+}
+
+fn earlier_end(status: StepStatus) -> String {
+    match status {
+        StepStatus::Failed => "it failed".to_owned(),
+        other => format!("it was {}", other.as_str()),
+    }
+}
+
+/// The script among the arguments of a step that was written as `kind = "shell"`.
+const SCRIPT: &str = "argv[2]";
+
+/// True for a step that was written as `kind = "shell"` with `run`.
+fn is_shell(step: &StepRow) -> bool {
+    let words = step.with.as_ref().and_then(|with| with.get("argv")?.as_array());
+    words.is_some_and(|words| matches!(words.as_slice(), [sh, flags, _] if sh == "/bin/sh" && flags == "-euc"))
 }
 
 fn without_fingerprint(with: &Value) -> Value {

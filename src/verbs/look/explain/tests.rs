@@ -113,7 +113,7 @@ fn a_fan_out_tells_of_its_items() {
     let session = lab.session();
     let reader = session.reader().unwrap();
     let (text, _) = explanation(&session, &reader, run, Some(&"each".into())).unwrap();
-    let expected = "each is succeeded\n  it stands for its 2 items: all are done\n\
-                    each[0], each[1] are succeeded\n  it ran because no earlier run of this workflow has run this step\n";
+    let expected = "each has succeeded\n  it stands for its 2 items: all are done\n\
+                    each[0], each[1] have succeeded\n  it ran because no earlier run of this workflow has run this step\n";
     assert_eq!(text, expected);
 }

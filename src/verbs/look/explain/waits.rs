@@ -5,7 +5,7 @@ use super::limits::{missing, waits_for};
 use super::{Reason, Situation};
 use crate::error::CliError;
 use crate::view::run_handle::handle;
-use crate::view::words::step_status;
+use crate::view::words::step_is;
 use stepwell_base::shell;
 use stepwell_run::event::Wait;
 use stepwell_run::status::{RunStatus, StepStatus};
@@ -152,8 +152,7 @@ fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {
     unmet
         .filter(|other| other.status != StepStatus::Succeeded)
         .map(|other| {
-            let mut message =
-                format!("waits for `{}`, which is {}", other.id, step_status(other, situation.run.status));
+            let mut message = format!("waits for `{}`, which {}", other.id, step_is(other, situation.run.status, 1));
             if other.status == StepStatus::Failed {
                 let retry = shell::stepwell("retry", [&*handle(situation.reader, situation.run), other.id.as_str()]);
                 message.push_str(&format!(": {retry} tries it again"));

@@ -11,20 +11,24 @@ use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::chosen_child::{StepSpecs, chosen};
 use crate::view::failures::failure_text;
+use crate::view::fan_out::MOST_CHILDREN;
 use crate::view::origin::named;
 use crate::view::output::{run_json, step_json, table};
 use crate::view::usage;
-use crate::view::value_text::{cut, leaves, short};
+use crate::view::value_text::{cut, in_a_row, leaves, short};
 use crate::view::words::step_status;
 use crate::view::work_time::{self, WorkClock};
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::item::item_name;
 use stepwell_run::provenance::FINGERPRINT;
+use stepwell_run::status::RunStatus;
 use stepwell_store::{Reader, RunRow, StepRow};
 
 /// Most characters of the item.
 const ITEM_CHARACTERS: usize = 1000;
-/// Most arguments, values and outputs, each.
+/// Most characters of an item or a failure in a row.
+const CELL_CHARACTERS: usize = 60;
+/// Most arguments, values, outputs and items, each.
 const MOST_ROWS: usize = 40;
 /// Most notes, the newest ones.
 const MOST_NOTES: u32 = 10;
@@ -41,9 +45,37 @@ pub(super) fn show(session: &Session, reader: &Reader, id: RunId, step: &StepId)
     let notes = reader.newest_notes(id, &step.id, MOST_NOTES)?;
     value["notes"] = notes.iter().map(|(at, message)| json!({ "at": at, "message": message })).collect();
     let notes = notes.into_iter().map(|(_, message)| message).collect();
+    let items = items(reader, id, &step)?;
+    if step.children.is_some() {
+        value["items"] = items.iter().map(step_json).collect();
+    }
     let text = text(&run, &step, &Measured { time, usage: usage::text(&newest), chosen, notes });
+    let text = text + &item_rows(&items, run.status);
     session.out.document(&session.out.pasteable(&text), json!({ "run": run_json(&run), "step": value }))?;
     Ok(Exit::Ok)
+}
+
+/// The items of a fan-out, the first ones of a large one.
+fn items(reader: &Reader, id: RunId, step: &StepRow) -> Result<Vec<StepRow>, CliError> {
+    if step.children.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut items = reader.overview(id, MOST_CHILDREN)?;
+    items.retain(|item| item.parent.as_ref() == Some(&step.id));
+    Ok(items)
+}
+
+fn item_rows(items: &[StepRow], run: RunStatus) -> String {
+    let row = |step: &StepRow| {
+        let item = step.item.as_ref().map(|item| cut(&item_name(item), CELL_CHARACTERS)).unwrap_or_default();
+        let told = match (&step.outputs, &step.failure) {
+            (_, Some(failure)) => cut(&failure.headline(), CELL_CHARACTERS),
+            (Some(outputs), _) => in_a_row(&outputs.values),
+            (None, None) => String::new(),
+        };
+        vec![step.id.to_string(), item, step_status(step, run).to_owned(), told]
+    };
+    bounded(&["step", "item", "status", "gave"], items.iter().map(row).collect())
 }
 
 /// What a step took and chose, in words.
