@@ -278,7 +278,7 @@ fn every_verb_says_that_a_run_was_pruned() {
         assert!(said.code == 6 && said.stderr.contains("was pruned on"), "{verb}: {}\n{}", said.code, said.stderr);
     }
     let shown = sandbox.stepwell(&["show", "flow-1"]).ok().stdout;
-    assert!(shown.contains("only its log is left"), "{shown}");
+    assert!(shown.contains("only its history is left"), "{shown}");
     let watched = sandbox.stepwell(&["watch", "flow-1"]).ok().says(&["was pruned on"]);
     assert!(watched.stdout.contains("succeeded"), "its events are left: {}", watched.stdout);
     // Tags and notes of a pruned run stay and can be changed.

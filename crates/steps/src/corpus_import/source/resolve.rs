@@ -70,12 +70,12 @@ pub fn resolve(source: &str, project: Project<'_>, into: &mut SourceFiles) -> Re
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_glob(source) => {
             if project.is_known() {
                 let mut found = into.clone();
-                if glob(source, project.0, &mut found).is_ok() {
+                if glob(source, project.0, project, &mut found).is_ok() {
                     *into = found;
                     return Ok(());
                 }
             }
-            glob(source, Path::new(""), into)
+            glob(source, Path::new(""), project, into)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.read_link().is_err() => {
             Err(Failure::fatal(format!("corpus source {} does not exist", shown(path)))
@@ -106,7 +106,8 @@ fn folder(folder: &Path, into: &mut SourceFiles) -> Result<(), Failure> {
     )))
 }
 
-fn glob(pattern: &str, start: &Path, into: &mut SourceFiles) -> Result<(), Failure> {
+/// Searches below `start`; `project` is for the hint.
+fn glob(pattern: &str, start: &Path, project: Project<'_>, into: &mut SourceFiles) -> Result<(), Failure> {
     let compiled = Pattern::compile(pattern)?.below(start);
     let base = compiled.base();
     let before = into.files.len();
@@ -120,8 +121,8 @@ fn glob(pattern: &str, start: &Path, into: &mut SourceFiles) -> Result<(), Failu
         return Ok(());
     }
     Err(with_findings(format!("glob {pattern} matches no file"), &into.findings).with_hint(format!(
-        "`*` stays within one folder and `**` crosses folders; the search began in {}",
-        base.display()
+        "`*` stays within one folder and `**` crosses folders; a relative glob starts at {}",
+        project.start_of_paths()
     )))
 }
 
