@@ -84,7 +84,7 @@ fn no_verb_fails_for_want_of_a_reader() {
         &["artifact", "ls"],
         &["artifact", "verify"],
         &["db", "check"],
-        &["gc", "--dry-run"],
+        &["gc", "--dry-run", "--keep-runs", "5"],
         &["config", "show"],
         &["doctor"],
         &["completions", "bash"],
@@ -241,7 +241,8 @@ fn commands_in_hints_can_be_pasted_wherever_the_state_is() {
         assert!(run.stderr.contains("the cause"), "the program has run: {}", run.stderr);
         let pasted = commands(&run.stderr);
         assert!(pasted.iter().any(|command| command.starts_with("stepwell logs ")), "{}", run.stderr);
-        for command in pasted {
+        // The workflow would fail again.
+        for command in pasted.into_iter().filter(|command| !command.contains(" fails.toml")) {
             let shell = Command::new("sh").args(["-c", &command]).env("PATH", &path).current_dir("/").output().unwrap();
             assert!(shell.status.success(), "{command}: {}", String::from_utf8_lossy(&shell.stderr));
         }

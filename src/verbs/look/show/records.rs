@@ -56,7 +56,7 @@ mod tests {
         ]);
         let text = table("cleaning", &value).unwrap();
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert!(lines.contains(&vec!["cleaning", "bytes", "documents", "limit"]), "{text}");
+        assert!(lines.contains(&vec!["CLEANING", "BYTES", "DOCUMENTS", "LIMIT"]), "{text}");
         assert!(lines.contains(&vec!["in", "1000", "10"]), "{text}");
         assert!(lines.contains(&vec!["too", "short", "90", "2", "5.5"]), "{text}");
         for value in [json!([]), json!([1]), json!("x"), json!({"a": 1}), json!([{}])] {
