@@ -62,7 +62,7 @@ struct Completion<'a> {
     choices: Vec<ShownChoice<'a>>,
     usage: ShownUsage,
     system_fingerprint: &'a str,
-    /// Of a chat; completions have it in each choice, as in vLLM.
+    /// Present for chats; completions have it in each choice, as in vLLM.
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_logprobs: Option<PromptLogprobs<'a>>,
 }

@@ -37,7 +37,7 @@ impl Validity {
         Some(Validity { from: validity.time()?, to: validity.time()? })
     }
 
-    /// What is wrong with the certificate at `now`, or will be soon.
+    /// A problem of the certificate at `now`, or one that comes soon.
     pub fn doubt(&self, path: &Path, now: Timestamp) -> Option<String> {
         let told = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%SZ");
         let path = path.display();

@@ -60,7 +60,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(move |c| !is_part(c)).filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
-/// What is wrong with a query and its legend; the names that it asks for are added to `asked`.
+/// Problems of a query and its legend; the names that it asks for are added to `asked`.
 fn problems(known: &BTreeMap<String, Series>, expr: &str, legend: &str, asked: &mut BTreeSet<String>) -> Vec<String> {
     let mut problems = Vec::new();
     let is_name = |word: &&str| word.starts_with("stepwell_") || word.starts_with("vllm:");
@@ -79,7 +79,7 @@ fn problems(known: &BTreeMap<String, Series>, expr: &str, legend: &str, asked: &
     if expr.contains("histogram_quantile") != name.ends_with("_bucket") {
         problems.push(format!("{expr}: a quantile is one of the buckets of a histogram"));
     }
-    // What an aggregation keeps is all that the legend can name.
+    // The legend can name only labels that the aggregation keeps.
     let kept = expr.split_once("by (").map(|(_, rest)| words(rest.split(')').next().unwrap()).collect::<BTreeSet<_>>());
     let has = |label: &str| series.labels.contains(label) && kept.as_ref().is_none_or(|kept| kept.contains(label));
     let others = words(expr).filter(|word| !is_name(word) && !WORDS.contains(word));

@@ -1,4 +1,4 @@
-//! What is wrong with a batch as a whole, or with a line of it, for people.
+//! Problems of a batch, or of a line of it, for people.
 
 use super::super::parts::cut;
 use stepwell_base::visible::visible_line;

@@ -10,7 +10,7 @@ use stepwell_store::{Reader, StepRow};
 
 /// The step of a run that answers rows, with what it gave.
 pub fn step(reader: &Reader, situation: &Situation) -> Result<Option<StepRow>, Problem> {
-    // What a batch that ended early has is counted by the run that closed it.
+    // The run that closed a batch early has counted its rows.
     let run = situation.closing.as_ref().or(situation.run.as_ref());
     Ok(match run {
         Some(run) => reader.steps(run.id)?.pop(),
@@ -44,7 +44,7 @@ pub fn failures(step: Option<&StepRow>) -> Vec<(String, u64)> {
     found
 }
 
-/// Whether the deadline holds.
+/// State of the deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Promise {
     /// For the style sheet: nothing, or `bad`.
@@ -52,7 +52,7 @@ pub struct Promise {
     pub text: String,
 }
 
-/// What can be said of the deadline, with the estimated time left if there is one.
+/// The deadline, with the estimated time left if there is an estimate.
 pub fn promise(expires_at: Timestamp, ended_at: Option<Timestamp>, left: Option<f64>, now: Timestamp) -> Promise {
     let until = |at: Timestamp| expires_at.duration_since(at).as_secs_f64();
     if let Some(at) = ended_at {

@@ -1,4 +1,4 @@
-//! What the processes of an attempt used, as small charts, each with a table.
+//! Charts of the machine's use by the processes of an attempt, each with a table.
 
 use super::super::super::parts::{bytes, duration, spark};
 use stepwell_base::protocol::USAGE_PERIOD;
