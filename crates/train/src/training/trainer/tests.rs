@@ -406,6 +406,25 @@ fn a_fork_takes_over_the_state_that_fits() {
     assert!(outcome(forked(settings(), 1, false)).unwrap_err().contains("number of frozen layers"));
 }
 
+/// A fork begins its standing anew once, at the checkpoint of the other run, and not at each resume.
+#[test]
+fn a_fork_keeps_the_standing_of_its_own_checkpoints() {
+    let plan = plan(vec![phase("main", 8)]);
+    let mut host = Host { stop_after: Some(4), ..Host::default() };
+    process(&plan, &mut host, None).unwrap();
+    let saved = &host.saved[0];
+    let best = Some(crate::training::Best { step: 3, loss: 1.5 });
+    let standing = Standing { seen: 4, newest: best, best, since_best: 0 };
+    let state = TrainState { standing, ..TrainState::from_file(&saved.state).unwrap() }.to_file();
+    let (device, config) = (device::open("flex").unwrap().autodiff(), config());
+    let resumed = |forked_at| {
+        let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, forked_at };
+        restore(&state, &saved.weights, &saved.optimizer, &expected).unwrap().state.standing
+    };
+    assert_eq!(resumed(Some(2)), standing, "its own checkpoint");
+    assert_eq!(resumed(Some(4)), Standing::forked_at(4), "the checkpoint of the other run");
+}
+
 #[test]
 fn frozen_layers_keep_every_bit_and_have_no_moments() {
     let plan = Plan { freeze_layers: 1, ..plan(vec![phase("main", 12)]) };
