@@ -83,7 +83,7 @@ fn summarise(step: &StepRow, text: &mut String) {
     }
 }
 
-/// What programs of the user wrote as values, which no kind of step can choose from.
+/// Values that programs of the user wrote, which no kind of step can choose from.
 fn own_values(steps: &[StepRow], run: &str) -> String {
     let is_own = |step: &&StepRow| {
         step.status == StepStatus::Succeeded

@@ -19,7 +19,7 @@ pub struct ModelError {
     pub problem: Problem,
 }
 
-/// What is wrong with a file of a model. Names from the file are cut to `NAME_SHOWN` characters.
+/// A fault in a file of a model. Names from the file are cut to `NAME_SHOWN` characters.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     #[error("it cannot be read")]

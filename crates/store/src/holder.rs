@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use stepwell_base::ids::RunId;
 
-/// What a process of this program does.
+/// Task of a process of this program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
     /// `worker` or `serve`, which end only when they are stopped.

@@ -14,7 +14,7 @@ pub struct OtherWorkflow {
 pub fn with_param(name: &str) -> Option<OtherWorkflow> {
     let all = || {
         let mut workflows = names();
-        // What most params are about; the sort is stable.
+        // Most params are those of `pretrain`; the sort is stable.
         workflows.sort_by_key(|workflow| workflow != "pretrain");
         let known =
             workflows.into_iter().filter_map(|workflow| Some((parse::params(&find(&workflow).ok()?.text)?, workflow)));

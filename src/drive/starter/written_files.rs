@@ -7,7 +7,7 @@ const MOST_FILES: usize = 8;
 /// Longest arguments of a call to look at, in bytes.
 const LONGEST_CALL: usize = 2000;
 
-/// What a call does with a name among its arguments.
+/// Use of a name among the arguments of a call.
 enum Writes {
     /// The last plain name; with this extension, if it has none.
     Name(Option<&'static str>),

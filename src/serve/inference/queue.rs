@@ -38,7 +38,7 @@ struct State {
     closing: bool,
 }
 
-/// What the queue has for a model.
+/// Requests in the queue for a model.
 pub(super) enum Next {
     /// Requests for this model; none if nothing has come while it waited.
     Take(Vec<Asked>),

@@ -12,7 +12,7 @@ const MOST_RUNS: usize = 100_000;
 /// Most matches to name before they are removed.
 const MOST_NAMED: usize = 20;
 
-/// What becomes of matching runs that are kept.
+/// Treatment of matching runs that are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kept {
     Chosen,

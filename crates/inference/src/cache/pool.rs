@@ -18,7 +18,7 @@ pub enum PoolError {
     },
 }
 
-/// What a block holds.
+/// Layout of a block of keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockLayout {
     pub heads: HeadLayout,

@@ -34,7 +34,7 @@ pub(super) struct Sequence<'m> {
     pub prompt_logprobs: Vec<Option<Logprobs>>,
     pub stream: Option<TokenStream<'m>>,
     pub scanner: StopScanner,
-    /// What has been written of a text that must have a form.
+    /// State of a text that must have a form, after the bytes written so far.
     pub form: Option<FormState>,
 }
 

@@ -16,7 +16,7 @@ pub enum Format {
     Schema(Arc<Grammar>),
 }
 
-/// What has been written of a text that must have a form.
+/// State of a text that must have a form, after the bytes written so far.
 #[derive(Clone, Debug)]
 pub enum FormState {
     Json(JsonState),

@@ -47,7 +47,7 @@ impl Sequences {
     }
 }
 
-/// What to compare.
+/// Texts to compare, and how.
 pub struct Search<'a> {
     pub cleaned: &'a CleanedFile,
     pub split: Split,

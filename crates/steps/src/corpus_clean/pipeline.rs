@@ -9,7 +9,7 @@ use stepwell_base::failure::Failure;
 /// Text in one batch. Three batches are in memory at once.
 pub const BATCH_BYTES: usize = 2 << 20;
 
-/// What is read at once, and how far the reading has come, in bytes.
+/// Items that are read at once, and the bytes read up to their end.
 pub struct Batch<T> {
     pub items: Vec<T>,
     pub done: u64,

@@ -16,7 +16,7 @@ const SHOWN_CHARS: usize = 200;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Sample {
     pub id: String,
-    /// What the rule measured.
+    /// Measurement of the rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// The document that was kept in place of it.

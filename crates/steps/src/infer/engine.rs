@@ -31,12 +31,12 @@ pub(super) struct ModelBackend<'m> {
     computed: u64,
 }
 
-/// What a step has added to a completion.
+/// Text that a step has added to a completion.
 pub(super) struct Piece {
     pub id: u64,
     pub number: usize,
     pub text: String,
-    /// Of the token, if the request wants it.
+    /// Present if the request asks for log-probabilities.
     pub logprob: Option<TokenLogprob>,
 }
 

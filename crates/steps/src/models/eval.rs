@@ -53,7 +53,7 @@ struct Arguments {
     dtype: Dtype,
 }
 
-/// What has been measured so far, and the state of a checkpoint.
+/// Sums over the documents measured so far; also the state of a checkpoint.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Sum {
     documents: u64,

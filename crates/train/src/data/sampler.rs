@@ -89,7 +89,7 @@ impl Sampler {
         self.sources.iter().map(|source| source.packing.samples()).sum()
     }
 
-    /// What the first `places` samples of the phase take of each source.
+    /// Samples from each source among the first `places` of the phase.
     pub fn taken(&self, places: u64) -> Vec<Taken> {
         let counts = self.mixture.counts(self.seed, &self.phase, places);
         let taken = |(number, samples): (usize, u64)| Taken {

@@ -54,7 +54,7 @@ pub struct TrainState {
     /// How the training stands on held-out text; absent without validation.
     #[serde(default, skip_serializing_if = "Standing::is_empty")]
     pub standing: Standing,
-    /// What the guard has seen and decided; absent without one.
+    /// State of the guard; absent without one.
     #[serde(default, skip_serializing_if = "Guarded::is_empty")]
     pub guarded: Guarded,
 }

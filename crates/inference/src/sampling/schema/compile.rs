@@ -38,7 +38,7 @@ const OF_OBJECTS: [&str; 3] = ["properties", "required", "additionalProperties"]
 const OF_ARRAYS: [&str; 3] = ["items", "minItems", "maxItems"];
 const OF_TEXTS: [&str; 2] = ["minLength", "maxLength"];
 
-/// What stands for absent keywords.
+/// Values of keywords that are absent.
 const NO_MEMBERS: &Json = &Json::Object(Vec::new());
 const ANYTHING: &Json = &Json::Bool(true);
 

@@ -1,4 +1,4 @@
-//! What a JSON schema allows, as a graph of values.
+//! A JSON schema as a graph of the values that it allows.
 
 /// Most readings of a text that are followed at a time; the first ones in the order of the schema stay.
 pub(super) const READINGS: usize = 128;

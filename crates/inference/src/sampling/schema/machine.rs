@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::grammar::{Grammar, Length, Need, Node, NodeId, NumberKind, READINGS};
 use crate::sampling::json::{DEPTH, Number, SPACE, Text, TextStep, is_space};
 
-/// What has been read of a text.
+/// State after the bytes read so far.
 #[derive(Clone, Debug)]
 pub struct SchemaState {
     grammar: Arc<Grammar>,
@@ -63,7 +63,7 @@ enum Frame {
     },
 }
 
-/// What may follow inside a container.
+/// Next element of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
     /// A name or an item, or the end of an empty container.
@@ -123,7 +123,7 @@ fn feed(grammar: &Grammar, reading: Reading, byte: u8, next: &mut Vec<Reading>) 
     }
 }
 
-/// What became of the byte.
+/// Outcome of a byte.
 #[derive(PartialEq, Eq)]
 enum Flow {
     /// It was read, or the reading has ended.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digests::Digests;
 
-/// What the server said about the file, by which a change is noticed.
+/// Validators of the server's file, by which a change is noticed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Version {
     pub etag: Option<String>,

@@ -66,7 +66,7 @@ impl Place {
         }
     }
 
-    /// What pins the content, for the step's key.
+    /// Checksum or revision that fixes the content, for the step's key.
     pub fn pinned(&self) -> String {
         match self {
             Place::Url(url) => url.sha256.clone().unwrap_or_else(|| "not pinned".to_owned()),

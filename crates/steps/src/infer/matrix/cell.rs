@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::infer::arguments::Dtype;
 
-/// What is measured.
+/// Settings of a cell.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Setting {
     /// Path of a Hugging Face folder or of a GGUF file.
@@ -20,7 +20,7 @@ pub(super) struct Setting {
     pub concurrency: NonZeroU64,
 }
 
-/// What came of it.
+/// Results of a cell.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Measured {
     /// Requests that were answered.

@@ -5,7 +5,7 @@ use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_inference::{self as inference, Engine, EngineOptions, PrefixCache};
 use stepwell_models::Model;
 
-/// What an engine may use.
+/// Limits of an engine's memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     /// Most completions at once.

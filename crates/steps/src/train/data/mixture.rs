@@ -85,7 +85,7 @@ fn name(source: &SourceArguments, number: usize) -> String {
     source.name.clone().unwrap_or_else(|| (number + 1).to_string())
 }
 
-/// What each phase takes of each source of its mixture.
+/// Samples that each phase takes from each source of its mixture.
 #[derive(Clone, Debug, Default)]
 pub struct Mixed {
     rows: Vec<Row>,

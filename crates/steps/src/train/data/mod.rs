@@ -1,4 +1,4 @@
-//! What phases are trained on: their sources, opened and mixed.
+//! Sources of the phases, opened and mixed.
 
 mod mixture;
 mod open;

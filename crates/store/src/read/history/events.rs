@@ -112,7 +112,7 @@ impl Reader {
         self.query(|connection| each(connection, sql, params![run.to_string(), step.as_str()], see))
     }
 
-    /// What the newest attempts of a step noted, oldest first: at most so many notes.
+    /// Notes of the newest attempts of a step, oldest first: at most so many.
     pub fn newest_notes(&self, run: RunId, step: &StepId, most: u32) -> Result<Vec<(Timestamp, String)>, StoreError> {
         let sql = "SELECT * FROM event WHERE run = ?1 AND step = ?2 AND kind = 'note' ORDER BY seq DESC LIMIT ?3";
         let rows: Vec<EventRow> =

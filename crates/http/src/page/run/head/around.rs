@@ -17,7 +17,7 @@ pub struct Around {
     pub id: RunId,
     /// True for a workflow that is not read for a view.
     pub is_large: bool,
-    /// What the program works out about the run, as `show` prints it in `effort`; null for a large run, and for one that it cannot
+    /// Estimates about the run, as `show` prints it in `effort`; null for a large run, and for one that it cannot
     /// read.
     pub effort: Value,
     pub machine: MachineReadings,

@@ -88,7 +88,7 @@ fn a_later_attempt_resumes_and_checks_what_an_earlier_one_left() {
         let first = server.ranges(PATH)[0].clone();
         assert_eq!(first, if damaged { None } else { Some("bytes=400000-".to_owned()) });
     }
-    // What is complete is not asked for again.
+    // A complete file is not asked for again.
     server.seen.lock().unwrap().clear();
     import(&lab, &with(&server, json!({}))).unwrap();
     assert_eq!(server.seen().len(), 0);

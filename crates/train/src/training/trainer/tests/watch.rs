@@ -61,7 +61,7 @@ fn run(plan: &Plan, watch: &Watch, ends: &[(u64, bool)]) -> (Record, Vec<Saved>)
         let handed = host.rows.len();
         let ended = process(plan, &mut host, checkpoints.last());
         rows.extend(host.rows.drain(handed..));
-        // What the checkpoint has seen is never measured again, even with the same bits.
+        // A measurement that the checkpoint holds is never repeated, even with the same bits.
         let seen = checkpoints.last().map_or(0, |saved| standing_of(saved).seen);
         for (step, name, bits) in host.measured {
             assert!(step > seen, "{name} of step {step} again");
