@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 
 use super::event_text::{describe, ending, how_to_answer, is_ending, progress_line};
@@ -16,6 +16,7 @@ use super::fan_out_lines::{FanOutLines, Verdict, count_line};
 use super::logs::{LastLine, LogLine, LogLines};
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use super::series;
+use super::step_bar;
 use crate::session::Session;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_base::ids::{RunId, StepId};
@@ -204,7 +205,7 @@ impl ProgressView {
     fn start(&mut self, run: RunId, step: &StepId, name: &str) {
         let bar = self.printer.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
-            bar.set_style(spinner_style());
+            bar.set_style(step_bar::spinner());
             bar.set_prefix(visible_line(&format!("{name}{step}")).into_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
@@ -293,11 +294,7 @@ impl Observer for ProgressView {
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {
         let Some(view) = self.steps.get_mut(&(run, step.clone())) else { return };
         if let Some(bar) = &view.bar {
-            if progress.total > 0 && bar.length() != Some(progress.total) {
-                bar.set_style(bar_style());
-                bar.set_length(progress.total);
-            }
-            bar.set_position(progress.done);
+            step_bar::advance(bar, progress);
             // A command has no message of its own: the bar keeps the last line of its log.
             if !progress.message.is_empty() {
                 bar.set_message(visible_line(&progress.message).into_owned());
@@ -370,15 +367,4 @@ fn ends_attempt(kind: &StepEventKind) -> bool {
             | StepEventKind::AttemptReleased { .. }
             | StepEventKind::Canceled
     )
-}
-
-fn spinner_style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:>12} {spinner} {elapsed} {wide_msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner())
-}
-
-fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:>12} [{bar:24}] {pos}/{len}  eta {eta}  {wide_msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
 }
