@@ -1,5 +1,5 @@
-//! Migrates a database to the schema of this build: first a backup, then all missing migrations in one transaction. The
-//! last statement of each migration sets `user_version`.
+//! Migrates a database to the schema of this build: first a backup, then all missing migrations in one transaction, then what
+//! `convert.rs` does. Migrations up to 12 set `user_version` themselves.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use rusqlite::{Connection, MAIN_DB};
 
 use stepwell_base::faults::around;
 
+use super::convert;
 use crate::error::StoreError;
 use crate::layout::BACKUPS_DIR;
 
@@ -15,7 +16,7 @@ mod embedded {
 }
 
 /// The schema that this build reads and writes.
-pub(crate) const SUPPORTED: u32 = 12;
+pub(crate) const SUPPORTED: u32 = 13;
 
 pub(crate) fn runner() -> refinery::Runner {
     embedded::migrations::runner().set_grouped(true)
@@ -33,8 +34,13 @@ pub(crate) fn version(connection: &Connection, path: &Path) -> Result<u32, Store
 /// Creates the tables of a new database.
 pub(crate) fn create(connection: &mut Connection) -> Result<(), StoreError> {
     let path = Path::new(connection.path().unwrap_or_default()).to_owned();
-    runner().run(connection).map_err(|source| StoreError::Migration { path, source: Box::new(source) })?;
-    Ok(())
+    apply(connection, &path)
+}
+
+fn apply(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) };
+    runner().run(connection).map_err(failed)?;
+    convert::finish(connection)
 }
 
 /// Migrates from version `found`. The caller keeps other processes out.
@@ -45,11 +51,9 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> R
     // Recreating a table that others refer to needs foreign keys off, and SQLite ignores the setting inside a
     // transaction.
     connection.pragma_update(None, "foreign_keys", false)?;
-    let failed = |source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) };
-    let done = around!("store.migrate", runner().run(connection).map_err(failed));
+    let done = around!("store.migrate", apply(connection, path));
     connection.pragma_update(None, "foreign_keys", true)?;
-    done?;
-    Ok(())
+    done
 }
 
 /// Writes a consistent copy of the database to `backups/`, even while others read it.

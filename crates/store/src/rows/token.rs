@@ -43,19 +43,7 @@ pub struct TokenRow {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Ends the stored name of a token of scope `infer`, which the column `scope` does not know: an older build takes it for a
-/// token that may read. No name has this character.
-const INFER_MARK: &str = "\u{1f}infer";
-
 impl TokenRow {
-    /// The name and the scope as the columns have them.
-    pub(crate) fn stored(&self) -> (String, Scope) {
-        match self.scope {
-            Scope::Infer => (format!("{}{INFER_MARK}", self.name), Scope::Read),
-            scope => (self.name.clone(), scope),
-        }
-    }
-
     /// The start of the hash, by which people name a token.
     pub fn id(&self) -> &str {
         self.hash.get(..12).unwrap_or(&self.hash)
@@ -80,16 +68,11 @@ impl FromRow for TokenRow {
             "code" => TokenKind::Code,
             other => return Err(columns.kind.undecodable(format!("unknown kind `{other}`"))),
         };
-        let mut scope = columns.scope.text(row)?.parse().map_err(|error| columns.scope.undecodable(error))?;
-        let mut name: String = columns.name.get(row)?;
-        if let Some(own) = name.strip_suffix(INFER_MARK) {
-            (name, scope) = (own.to_owned(), Scope::Infer);
-        }
         Ok(TokenRow {
             hash: columns.hash.get(row)?,
             kind,
-            name,
-            scope,
+            name: columns.name.get(row)?,
+            scope: columns.scope.text(row)?.parse().map_err(|error| columns.scope.undecodable(error))?,
             created_at: columns.created_at.get(row)?,
             expires_at: columns.expires_at.get(row)?,
             used_at: columns.used_at.get(row)?,

@@ -1,4 +1,5 @@
-//! Opens state directories of older releases, which `scripts/schema_fixture.sh` made with their binaries.
+//! Opens state directories of older releases, which `scripts/schema_fixture.sh` made with their binaries, and of schemas between
+//! releases.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,10 @@ use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use tempfile::TempDir;
 
+use crate::integrity::seal;
 use crate::open::migrate::{self, SUPPORTED};
-use crate::{Store, check};
+use crate::{Store, TokenKind, check};
+use stepwell_base::scope::Scope;
 use stepwell_run::status::RunStatus;
 
 const DIR: &str = "STEPWELL_TEST_UPGRADE_DIR";
@@ -69,8 +72,8 @@ fn assert_upgraded(dir: &Path, from: u32) {
 
 #[test]
 fn every_released_schema_has_a_fixture_that_opens() {
-    // No release had schemas 6 and 8 to 12.
-    assert_eq!(RELEASED.last(), Some(&(SUPPORTED - 5)), "make a fixture with the binary of the last release");
+    // No release had schemas 6 and 8 to 13.
+    assert_eq!(RELEASED.last(), Some(&(SUPPORTED - 6)), "make a fixture with the binary of the last release");
     for version in RELEASED {
         let dir = fixture(version);
         assert_upgraded(dir.path(), version);
@@ -115,14 +118,47 @@ fn child_that_migrates_until_it_dies() {
 #[test]
 fn a_migration_that_is_killed_at_any_statement_is_done_by_the_next_open() {
     for version in RELEASED {
-        assert_survives_kills(version);
+        assert_survives_kills(version, || fixture(version), |dir| assert_upgraded(dir, version));
+    }
+    assert_survives_kills(12, with_tokens, assert_tokens_converted);
+}
+
+/// A state directory of schema 12. Its tables did not know the scope `infer`: such a token could read, and had a mark at the end of
+/// its name.
+fn with_tokens() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut old = Connection::open(dir.path().join("stepwell.db")).unwrap();
+    migrate::runner().set_target(refinery::Target::Version(12)).run(&mut old).unwrap();
+    for (number, name, scope) in [(1, "looks", "read"), (2, "asks\u{1f}infer", "read"), (3, "runs", "run")] {
+        let sql = "INSERT INTO token (hash, kind, name, scope, created_at) VALUES (?1, 'token', ?2, ?3, '2026-01-01T00:00:00.000Z')";
+        old.execute(sql, [&format!("{number:064}"), name, scope]).unwrap();
+    }
+    seal::renew(&mut old).unwrap();
+    dir
+}
+
+#[track_caller]
+fn assert_tokens_converted(dir: &Path) {
+    let store = Store::open(dir).unwrap();
+    assert_eq!(migrate::version(&store.reader().connection, dir).unwrap(), SUPPORTED);
+    let tokens = store.reader().tokens(TokenKind::Token).unwrap();
+    let found: Vec<(&str, Scope)> = tokens.iter().map(|token| (token.name.as_str(), token.scope)).collect();
+    assert_eq!(found, [("looks", Scope::Read), ("asks", Scope::Infer), ("runs", Scope::Run)]);
+    assert_eq!(check(dir).unwrap(), []);
+}
+
+#[test]
+fn a_token_that_was_marked_has_the_scope_infer_and_the_seal_holds() {
+    let dir = with_tokens();
+    for _ in 0..2 {
+        assert_tokens_converted(dir.path());
     }
 }
 
-fn assert_survives_kills(version: u32) {
+fn assert_survives_kills(version: u32, old_state: impl Fn() -> TempDir, expect_upgraded: impl Fn(&Path)) {
     let mut killed = 0;
     for statement in 1.. {
-        let dir = fixture(version);
+        let dir = old_state();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "--nocapture", "tests::upgrade::child_that_migrates_until_it_dies"]);
         let output = command
@@ -137,7 +173,7 @@ fn assert_survives_kills(version: u32) {
             break;
         }
         killed += 1;
-        assert_upgraded(dir.path(), version);
+        expect_upgraded(dir.path());
     }
     assert!(killed > 10, "killed at {killed} statements only");
 }

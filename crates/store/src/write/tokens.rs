@@ -92,12 +92,11 @@ fn row<'k>(hash: &'k &str) -> Rows<'k> {
 fn insert(connection: &Connection, token: &TokenRow) -> Result<(), StoreError> {
     let sql = "INSERT INTO token (hash, kind, name, scope, created_at, expires_at, used_at, revoked_at)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let (name, scope) = token.stored();
     let values = params![
         token.hash,
         token.kind.as_str(),
-        name,
-        scope.as_str(),
+        token.name,
+        token.scope.as_str(),
         time_text(token.created_at),
         token.expires_at.map(time_text),
         token.used_at.map(time_text),
