@@ -4,7 +4,7 @@ use crate::{House, Problems};
 
 /// Crates whose results depend on arguments only, with the files that are exempt.
 const PURE: &[(&str, &[&str])] =
-    &[("base", &["crates/base/src/faults.rs"]), ("workflow", &[]), ("run", &[]), ("batch", &[])];
+    &[("base", &["crates/base/src/faults.rs"]), ("workflow", &[]), ("run", &[]), ("batch", &[]), ("statistics", &[])];
 /// Files, networks, processes, threads and clocks.
 const OUTSIDE: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "SystemTime", "Instant::now", "Timestamp::now"];
