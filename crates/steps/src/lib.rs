@@ -10,6 +10,7 @@ mod corpus_documents;
 mod corpus_import;
 #[cfg(feature = "train")]
 mod eval;
+mod evaluation;
 #[cfg(feature = "train")]
 mod export;
 mod finding;
@@ -51,6 +52,7 @@ pub use corpus_documents::{DocumentReader, document_files};
 pub use corpus_import::CORPUS_IMPORT;
 #[cfg(feature = "train")]
 pub use eval::EVAL;
+pub use evaluation::EVAL_COMPARE;
 #[cfg(feature = "train")]
 pub use export::EXPORT;
 pub use finding::{Finding, Weight};

@@ -15,6 +15,7 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::MODEL_IMPORT,
     &super::MODEL_EVAL,
     &super::MODEL_EXPORT,
+    &super::EVAL_COMPARE,
     #[cfg(feature = "train")]
     &super::TRAIN,
     #[cfg(feature = "train")]

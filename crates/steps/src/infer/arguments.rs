@@ -75,14 +75,14 @@ pub(super) struct Arguments {
 /// An output of a step, or a path on this machine.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Output(ArtifactRef),
     Path(String),
 }
 
 impl Source {
     /// The path, relative to the folder of the workflow file; `None` for an output.
-    pub(super) fn path(&self, project: &Path) -> Option<PathBuf> {
+    pub(crate) fn path(&self, project: &Path) -> Option<PathBuf> {
         match self {
             Source::Output(_) => None,
             Source::Path(path) => Some(project.join(path)),

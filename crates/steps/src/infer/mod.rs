@@ -20,7 +20,7 @@ mod tally;
 mod tests;
 mod work;
 
-pub(crate) use arguments::Dtype;
+pub(crate) use arguments::{Dtype, Source};
 pub(crate) use memory::{Memory, start};
 
 pub use answers::{AnsweringModel, Told};

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::TrainingLab;
 use crate::{
-    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, Highlight, INFER, INFER_CELLS, INFER_MATRIX, INFER_MEASURE,
-    MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
+    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EVAL_COMPARE, EXPORT, GENERATE, Highlight, INFER, INFER_CELLS, INFER_MATRIX,
+    INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
 };
 use stepwell_base::artifact::Outputs;
 use stepwell_workflow::catalog::Given;
@@ -69,10 +69,11 @@ fn the_declared_names_are_the_given_ones() {
     let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/golden/export_tiny");
     let model = run(&MODEL_IMPORT, json!({ "source": tiny }));
     run(&MODEL_EXPORT, json!({ "model": model["model"] }));
-    run(
+    let measured = run(
         &MODEL_EVAL,
         json!({ "model": model["model"], "documents": lab.ndjson(&[json!({ "id": "a", "text": "The cat sees." }).to_string()]) }),
     );
+    run(&EVAL_COMPARE, json!({ "first": measured["items"], "second": measured["items"] }));
     let mut eval = with;
     eval["validation"] = json!(lab.validation);
     eval["samples"] = json!({ "count": 1, "max_new_tokens": 2 });

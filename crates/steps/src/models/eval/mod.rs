@@ -1,0 +1,9 @@
+//! `model.eval`: measures any model, imported or trained here. Also in builds without burn.
+
+mod arguments;
+mod documents;
+mod handler;
+#[cfg(test)]
+mod tests;
+
+pub use handler::MODEL_EVAL;
