@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs two tasks of lm-eval, cloze and the perplexity of texts, against `stepwell serve` and against `transformers`, on the same checkpoint: the
-# numbers must be equal.
+# Runs two tasks of lm-eval, cloze and the perplexity of texts, against `stepwell serve` and against `transformers`, on the same checkpoint, and the
+# cloze task with a step of kind `model.eval`: the numbers must be equal.
 #
 #   scripts/oracles/lm_eval.sh --model FOLDER --text FILE [--items 24]
 #

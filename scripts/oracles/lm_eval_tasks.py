@@ -1,4 +1,4 @@
-"""lm-eval against `stepwell serve` and against `transformers`. Started by lm_eval.sh."""
+"""lm-eval against `stepwell serve`, against `transformers`, and next to `model.eval`. Started by lm_eval.sh."""
 
 import argparse
 import json
@@ -21,6 +21,18 @@ doc_to_target: gold
 metric_list:
   - {{metric: acc, aggregation: mean, higher_is_better: true}}
   - {{metric: acc_norm, aggregation: mean, higher_is_better: true}}
+  - {{metric: acc_bytes, aggregation: mean, higher_is_better: true}}
+"""
+# The same file by a step of our own.
+STEP = """name = "own"
+[[step]]
+id = "import"
+kind = "model.import"
+with = {{ source = "{model}" }}
+[[step]]
+id = "eval"
+kind = "model.eval"
+with = {{ model = "{{{{ steps.import.outputs.model }}}}", tasks = [{{ name = "local_cloze", choices = "{file}" }}] }}
 """
 TEXT = """task: local_text
 dataset_path: json
@@ -34,7 +46,7 @@ metric_list:
   - {{metric: word_perplexity}}
 """
 # Accuracies are counts; likelihoods are sums of f32 in two orders.
-TOLERANCE = {"acc": 0.0, "acc_norm": 0.0, "bits_per_byte": 1e-4, "word_perplexity": 1e-2}
+TOLERANCE = {"acc": 0.0, "acc_norm": 0.0, "acc_bytes": 0.0, "bits_per_byte": 1e-4, "word_perplexity": 1e-2}
 
 
 def write_tasks(folder, text, items):
@@ -64,6 +76,14 @@ def evaluate(tasks, out, *words, **variables):
     return {name.split(",")[0]: value for task in results for name, value in task.items() if name.split(",")[0] in TOLERANCE}
 
 
+def own_numbers(stepwell, model, folder):
+    (folder / "own.toml").write_text(STEP.format(model=model, file=folder / "tasks/cloze.jsonl"))
+    ran = subprocess.run([stepwell, "run", "own.toml", "--output", "json"], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+    (finished,) = [line for line in map(json.loads, ran.stdout.splitlines()) if line.get("type") == "finished"]
+    (values,) = [step["outputs"]["values"] for step in finished["steps"] if step["id"] == "eval"]
+    return values["tasks"]["local_cloze"]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--stepwell", required=True)
@@ -83,12 +103,16 @@ def main():
         ours = evaluate(tasks, folder / "ours", "--model", "local-completions", "--model_args", settings, OPENAI_API_KEY=server.token)
         settings = f"pretrained={model},dtype=float32,max_length=2048"
         theirs = evaluate(tasks, folder / "theirs", "--model", "hf", "--model_args", settings, "--device", "cpu")
-    print(f"{'metric':<16}{'stepwell':>12}{'transformers':>14}")
+        own = own_numbers(os.path.abspath(options.stepwell), model, folder)
+    print(f"{'metric':<16}{'served':>12}{'model.eval':>12}{'transformers':>14}")
     different = 0
     for name, tolerance in TOLERANCE.items():
-        equal = abs(ours[name] - theirs[name]) <= tolerance
+        # `model.eval` is asked for the choices only.
+        found = [ours[name], *([own[name]] if name in own else [])]
+        equal = all(abs(value - theirs[name]) <= tolerance for value in found)
         different += not equal
-        print(f"{name:<16}{ours[name]:>12.5f}{theirs[name]:>14.5f}{'' if equal else '  DIFFERENT'}")
+        shown = f"{found[1]:>12.5f}" if len(found) > 1 else f"{'':>12}"
+        print(f"{name:<16}{found[0]:>12.5f}{shown}{theirs[name]:>14.5f}{'' if equal else '  DIFFERENT'}")
     sys.exit(1 if different else 0)
 
 
