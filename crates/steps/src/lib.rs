@@ -38,7 +38,6 @@ mod tokenizer_train;
 mod train;
 #[cfg(feature = "train")]
 pub mod trained_model;
-#[cfg(any(test, feature = "train"))]
 mod trigram;
 #[cfg(feature = "train")]
 mod tuning_file;

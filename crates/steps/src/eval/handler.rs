@@ -1,21 +1,27 @@
 //! Runs the step: reads the inputs, measures, writes `results.json`.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::minimal_pairs::{self, Pair};
-use super::results::{Findings, Measured};
-use super::{baseline, repetition};
-use crate::handler::{Highlight, StepContext, StepError, StepHandler, arguments};
-use crate::sampling::{Sample, Sampling};
+use super::arguments::{Arguments, sampling};
+use super::baseline;
+use super::minimal_pairs::{self, Pair, Scores};
+use super::results::{self, Text};
+use super::scorer::TrainedScorer;
+use crate::evaluation::outcome::{Report, TaskReport, score_counts};
+use crate::evaluation::samples::{Novelty, SHOWN, SampleArguments, generation};
+use crate::evaluation::scoring::{Counts, Order};
+use crate::evaluation::tasks::{digests, load};
+use crate::evaluation::{Progress, run_tasks};
+use crate::handler::{Highlight, StepContext, StepError, StepHandler, Surroundings, arguments};
+use crate::sampling::Sample;
 use crate::text_codec::TextCodec;
 use crate::train::open_stream;
 use crate::trained_model::TrainedModel;
 use crate::tuning_file::TuningFile;
-use stepwell_base::artifact::{ArtifactRef, Outputs};
+use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::{Failure, FailureKind};
-use stepwell_base::protocol::Progress;
 use stepwell_train::data::TokenStream;
 use stepwell_train::device;
 use stepwell_train::device::tuning;
@@ -30,10 +36,12 @@ pub static EVAL: Eval = Eval;
 /// Pairs to score between two checks of the interrupt flag.
 const PAIRS_AT_ONCE: usize = 64;
 
-const VALUES: [Figure; 9] = [
+const VALUES: [Figure; 15] = [
     Figure::new("bits_per_byte", "loss on held-out text").better(Better::Lower),
     Figure::new("perplexity", "perplexity per token of held-out text").better(Better::Lower),
     Figure::new("minimal_pairs_accuracy", "share of pairs judged right; null without pairs").better(Better::Higher),
+    Figure::new("unigram_bits_per_byte", "that of a unigram model; null without `train_tokens`")
+        .label("baseline (unigram) bits per byte"),
     Figure::new("trigram_bits_per_byte", "that of a trigram model; null without `train_tokens`")
         .label("baseline (trigram) bits per byte")
         .baseline_of("bits_per_byte"),
@@ -45,75 +53,17 @@ const VALUES: [Figure; 9] = [
     Figure::new("repetition_4", "share of repeated sequences of 4 tokens in samples")
         .label("repeated sequences of 4 tokens")
         .better(Better::Lower),
+    Figure::new("longest_repeat", "tokens of the longest sequence that occurs twice in a sample").better(Better::Lower),
+    Figure::new("eos_rate", "share of samples that the model ended").label("samples that the model ended"),
+    Figure::new(
+        "novelty_4",
+        "share of sequences of 4 tokens in samples that the training text lacks; null without `train_tokens`",
+    )
+    .label("new sequences of 4 tokens"),
+    Figure::new("novelty_8", "the same for 8 tokens").label("new sequences of 8 tokens"),
     Figure::new("samples", "texts of the first samples"),
+    Figure::new("tasks", "numbers of each task and source, such as `tasks.NAME.acc` and `tasks.NAME.acc_low`"),
 ];
-
-/// Arguments of the `eval` step.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Arguments {
-    /// Output `model` of a `train` step.
-    model: ArtifactRef,
-    /// Tokenizer that the model was trained with.
-    tokenizer: ArtifactRef,
-    /// Token file of the held-out split.
-    validation: ArtifactRef,
-    /// Token files of the training split for the trigram baseline. Without any, there is no baseline.
-    #[serde(default)]
-    train_tokens: Vec<ArtifactRef>,
-    /// Number of tokens, from the start, that the baseline learns from. Its counts are held in memory.
-    #[serde(default = "default_trigram_tokens")]
-    trigram_tokens: u64,
-    /// NDJSON of `{"phenomenon", "good", "bad"}`. An empty file counts as none.
-    #[serde(default)]
-    minimal_pairs: Option<ArtifactRef>,
-    /// `auto`, `flex` (CPU), `wgpu`, `vulkan`, `metal` or `cuda`.
-    #[serde(default = "default_device")]
-    device: String,
-    #[serde(default)]
-    samples: SampleArguments,
-}
-
-/// Samples for the measures of variety. Three of them are shown.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct SampleArguments {
-    /// Number of samples.
-    count: u64,
-    /// Maximum length of a sample, in tokens.
-    max_new_tokens: usize,
-    /// Sampling temperature; 0 always takes the likeliest token.
-    temperature: f32,
-    /// Draw only from this many likeliest tokens.
-    top_k: Option<usize>,
-    /// Draw only from the likeliest tokens that together hold this share of the probability.
-    top_p: Option<f32>,
-    /// Text that every sample continues; empty for a new document.
-    prompt: String,
-    seed: u64,
-}
-
-fn default_trigram_tokens() -> u64 {
-    2_000_000
-}
-
-fn default_device() -> String {
-    "auto".to_owned()
-}
-
-impl Default for SampleArguments {
-    fn default() -> Self {
-        SampleArguments {
-            count: 10,
-            max_new_tokens: 60,
-            temperature: 0.8,
-            top_k: None,
-            top_p: None,
-            prompt: String::new(),
-            seed: 42,
-        }
-    }
-}
 
 impl StepHandler for Eval {
     fn kind(&self) -> &'static str {
@@ -121,7 +71,7 @@ impl StepHandler for Eval {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn summary(&self) -> &'static str {
@@ -134,7 +84,10 @@ impl StepHandler for Eval {
 
     fn gives(&self) -> Gives {
         Gives {
-            outputs: Given::Named(&[("results", "`results.json`, in the shape of the LM Evaluation Harness")]),
+            outputs: Given::Named(&[
+                ("results", "`results.json`, in the shape of the LM Evaluation Harness"),
+                ("items", "NDJSON of the result of each item of `tasks`, for `eval.compare`"),
+            ]),
             values: Given::Figures(&VALUES),
         }
     }
@@ -144,48 +97,86 @@ impl StepHandler for Eval {
     }
 
     fn check(&self, with: &Value) -> Result<(), Failure> {
-        let arguments: Arguments = arguments(with)?;
-        sampling(&arguments.samples).validate()
+        arguments::<Arguments>(with)?.check().map(drop)
     }
 
-    /// Another backend rounds differently.
-    fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+    /// Another backend rounds differently. Files that are named by path are told by their digests.
+    fn fingerprint_in(&self, with: &Value, surroundings: &Surroundings<'_>) -> Result<Value, Failure> {
         let arguments: Arguments = arguments(with)?;
         let backend =
             device::resolve(&arguments.device).map_err(|error| Failure::from_error(FailureKind::Fatal, &error))?;
-        Ok(json!({"backend": backend}))
+        let mut fingerprint = digests(&arguments.check()?, surroundings.project)?;
+        fingerprint.insert("backend".to_owned(), json!(backend));
+        Ok(Value::Object(fingerprint))
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let arguments: Arguments = context.arguments()?;
+        let tasks = load(context, arguments.check()?, &context.request.fingerprint)?;
         let artifacts = context.artifacts;
         let codec = TextCodec::load(&artifacts.read(&arguments.tokenizer)?)?;
         let saved = TrainedModel::read(artifacts, &arguments.model)?;
         saved.check_tokenizer(&codec)?;
-        let validation = open_stream(artifacts, std::slice::from_ref(&arguments.validation), codec.encoder())?;
+        let mut texts: Vec<(String, TokenStream)> = Vec::new();
+        for (name, file) in arguments.texts() {
+            texts.push((name.to_owned(), open_stream(artifacts, std::slice::from_ref(file), codec.encoder())?));
+        }
         let pairs = read_pairs(context, &arguments, &codec, saved.config.context + 1)?;
 
         let model = saved.load(&arguments.device)?;
         let kernels = TuningFile::of(&context.request.state_dir);
         kernels.adopt(context.reporter);
-        let measured = measure_model(context, &model, &validation, &pairs)?;
+        let decoder = Decoder::new(&model);
+        let mut progress = Progress::resume(context);
+        let mut scorer = TrainedScorer { model: &model, decoder: &decoder, codec: &codec };
+        let mut of_tasks = run_tasks(context, &tasks, &mut scorer, &mut progress)?;
+        let mut measured = Vec::new();
+        for (name, stream) in &texts {
+            let of_stream =
+                likelihood::of_stream(&model, stream, |done, total| context.report(done, total, "windows", name))?;
+            let (documents, bytes) = (stream.documents(), stream.text_bytes());
+            measured.push(Text { name: name.clone(), documents, bytes, model: of_stream, baselines: BTreeMap::new() });
+        }
+        let of_pairs = measure_pairs(context, &model, &pairs)?;
         kernels.keep(&tuning::current(), context.reporter);
-        let trigram = measure_trigram(context, &arguments, &codec, &validation, &pairs)?;
-        let samples = draw(context, &arguments.samples, &Decoder::new(&model), &codec)?;
+        let samples = draw(context, &arguments.samples, &decoder, &codec)?;
         let tokens: Vec<Vec<u32>> = samples.iter().map(|sample| sample.tokens.clone()).collect();
-        let findings = Findings {
-            config: &saved.config,
-            text_bytes: validation.text_bytes(),
-            documents: validation.documents(),
-            model: measured,
-            trigram,
-            samples: &samples,
-            distinct_1: repetition::distinct(&tokens, 1),
-            distinct_2: repetition::distinct(&tokens, 2),
-            repetition_4: repetition::repeated(&tokens, 4),
-        };
-        let results = context.publish_json("the results", &findings.to_json())?;
-        Ok(Outputs::of([("results", results)], findings.values().into()))
+        let mut novelty = Vec::new();
+        let mut pair_baselines = BTreeMap::new();
+        if !arguments.train_tokens.is_empty() {
+            if !tokens.is_empty() {
+                novelty = Novelty::usual(&tokens);
+            }
+            let training = open_stream(artifacts, &arguments.train_tokens, codec.encoder())?;
+            let go_on = || context.check_interrupt();
+            let counts = baseline::read(&training, codec.vocab(), arguments.trigram_tokens, &mut novelty, go_on)?;
+            for order in Order::ALL {
+                for (text, (_, stream)) in measured.iter_mut().zip(&texts) {
+                    text.baselines.insert(order.name(), baseline::of_stream(&counts, order, stream, go_on)?);
+                }
+                pair_baselines
+                    .insert(order.name(), minimal_pairs::score(&pairs, baseline::of_pairs(&counts, order, &pairs)));
+                let mut judge = Counts { counts: &counts, order, model: &scorer };
+                for (task, report) in tasks.iter().zip(&mut of_tasks) {
+                    if let Some(tally) = score_counts(context, task, &mut judge)? {
+                        report.add_baseline(order.name(), &tally);
+                    }
+                }
+            }
+        }
+        let mut reports: Vec<TaskReport> = measured.iter().map(Text::report).collect();
+        if !pairs.is_empty() {
+            reports.push(results::pairs(&of_pairs, &pair_baselines));
+        }
+        reports.extend(of_tasks);
+        // A sample that is shorter than it might be was ended by the model.
+        let ended = tokens.iter().filter(|tokens| tokens.len() < arguments.samples.max_new_tokens).count() as u64;
+        reports.push(results::generation(generation(&tokens, ended, &novelty), tokens.len()));
+        let report =
+            Report { tasks: reports, model: json!(saved.config), samples: json!(&samples[..samples.len().min(SHOWN)]) };
+        let file = context.publish_json("the results", &report.to_json())?;
+        let items = progress.ledger.publish(context)?;
+        Ok(Outputs::of([("results", file), ("items", items)], results::values(&report, &samples).into()))
     }
 }
 
@@ -201,46 +192,15 @@ fn read_pairs(
     }
 }
 
-fn measure_model(
-    context: &mut StepContext<'_>,
-    model: &Transformer,
-    validation: &TokenStream,
-    pairs: &[Pair],
-) -> Result<Measured, StepError> {
-    let validation = likelihood::of_stream(model, validation, |done, total| {
-        report(context, done, total, "windows", "held-out text")
-    })?;
+fn measure_pairs(context: &mut StepContext<'_>, model: &Transformer, pairs: &[Pair]) -> Result<Scores, StepError> {
     let mut nats = Vec::with_capacity(pairs.len());
     for chunk in pairs.chunks(PAIRS_AT_ONCE) {
         let sentences: Vec<&[u32]> = chunk.iter().flat_map(|pair| [pair.good.as_slice(), &pair.bad]).collect();
         let found = likelihood::of_sequences(model, &sentences);
         nats.extend(found.chunks_exact(2).map(|pair| (pair[0], pair[1])));
-        report(context, nats.len() as u64, pairs.len() as u64, "pairs", "minimal pairs")?;
+        context.report(nats.len() as u64, pairs.len() as u64, "pairs", "minimal pairs")?;
     }
-    Ok(Measured { validation, pairs: (!pairs.is_empty()).then(|| minimal_pairs::score(pairs, nats)) })
-}
-
-fn measure_trigram(
-    context: &StepContext<'_>,
-    arguments: &Arguments,
-    codec: &TextCodec,
-    validation: &TokenStream,
-    pairs: &[Pair],
-) -> Result<Option<Measured>, StepError> {
-    if arguments.train_tokens.is_empty() {
-        return Ok(None);
-    }
-    let training = open_stream(context.artifacts, &arguments.train_tokens, codec.encoder())?;
-    let go_on = || context.check_interrupt();
-    let trigram = baseline::train(&training, codec.vocab(), arguments.trigram_tokens, go_on)?;
-    let validation = baseline::of_stream(&trigram, validation, go_on)?;
-    let scores = (!pairs.is_empty()).then(|| minimal_pairs::score(pairs, baseline::of_pairs(&trigram, pairs)));
-    Ok(Some(Measured { validation, pairs: scores }))
-}
-
-fn sampling(arguments: &SampleArguments) -> Sampling {
-    let SampleArguments { max_new_tokens, temperature, top_k, top_p, seed, .. } = *arguments;
-    Sampling { max_new_tokens, temperature, top_k, top_p, seed }
+    Ok(minimal_pairs::score(pairs, nats))
 }
 
 fn draw(
@@ -257,20 +217,7 @@ fn draw(
         let prompts: Vec<&str> =
             (first..arguments.count).take(decoder.batch_size()).map(|_| &*arguments.prompt).collect();
         samples.extend(sampling.draw_each(decoder, codec, &prompts, first)?);
-        report(context, samples.len() as u64, arguments.count, "samples", "samples")?;
+        context.report(samples.len() as u64, arguments.count, "samples", "samples")?;
     }
     Ok(samples)
-}
-
-/// Reports progress, and fails when the engine asks to stop.
-fn report(
-    context: &mut StepContext<'_>,
-    done: u64,
-    total: u64,
-    unit: &'static str,
-    message: &'static str,
-) -> Result<(), StepError> {
-    let progress = Progress { done, total, unit: unit.to_owned(), message: message.to_owned() };
-    context.reporter.progress(progress);
-    context.check_interrupt()
 }

@@ -36,18 +36,6 @@ pub struct Scores {
     pub phenomena: BTreeMap<String, Score>,
 }
 
-impl Score {
-    pub fn accuracy(self) -> f64 {
-        self.right as f64 / self.of as f64
-    }
-
-    /// Standard error of the accuracy from the sample variance, as in the LM Evaluation Harness.
-    pub fn standard_error(self) -> Option<f64> {
-        let accuracy = self.accuracy();
-        (self.of > 1).then(|| (accuracy * (1.0 - accuracy) / (self.of - 1) as f64).sqrt())
-    }
-}
-
 /// Reads pairs from NDJSON. A sentence may have up to `longest` tokens, including BOS and EOS.
 ///
 /// # Errors
@@ -110,8 +98,5 @@ mod tests {
         assert_eq!(scores.overall, Score { right: 1, of: 5 });
         assert_eq!(scores.phenomena["a"], Score { right: 1, of: 2 });
         assert_eq!(scores.phenomena["b"], Score { right: 0, of: 3 });
-        assert!((scores.overall.accuracy() - 0.2).abs() < 1e-12);
-        assert_eq!(Score { right: 1, of: 1 }.standard_error(), None);
-        assert!((Score { right: 2, of: 5 }.standard_error().unwrap() - (0.24f64 / 4.0).sqrt()).abs() < 1e-12);
     }
 }

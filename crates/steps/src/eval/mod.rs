@@ -1,10 +1,11 @@
 //! `eval`: measures the quality of a trained model, and of a trigram model on the same text.
 
+mod arguments;
 mod baseline;
 mod handler;
 mod minimal_pairs;
-mod repetition;
 mod results;
+mod scorer;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 mod compare;
 pub mod outcome;
 mod run;
+pub mod samples;
 pub mod scoring;
 pub mod tasks;
 

@@ -7,6 +7,7 @@ use super::held_out::{self, Construction};
 use super::lexicon::{Class, LEXICON, Lemma};
 use super::pairs::MinimalPair;
 use super::words;
+use crate::evaluation::scoring::Order;
 use crate::trigram::Trigram;
 
 fn documents(count: u64) -> Vec<String> {
@@ -213,7 +214,8 @@ fn a_trigram_model_is_above_chance_and_far_from_perfect() {
         let (mut good, mut bad) = (encode(&pair.good), encode(&pair.bad));
         good.pop();
         bad.pop();
-        *right.entry(pair.phenomenon.clone()).or_default() += u32::from(model.log_prob(&good) > model.log_prob(&bad));
+        let nats = |tokens: &[u32]| Order::Trigram.nats(&model, tokens, 1);
+        *right.entry(pair.phenomenon.clone()).or_default() += u32::from(nats(&good) < nats(&bad));
     }
     let total: u32 = right.values().sum();
     for (phenomenon, right) in &right {

@@ -81,12 +81,21 @@ pub fn of_rows(model: &Transformer, rows: &[PackedRow]) -> Likelihood {
 /// # Panics
 /// When a sequence is longer, or has fewer than two tokens.
 pub fn of_sequences(model: &Transformer, sequences: &[&[u32]]) -> Vec<f64> {
+    let whole: Vec<(&[u32], usize)> = sequences.iter().map(|sequence| (*sequence, 1)).collect();
+    of_continuations(model, &whole)
+}
+
+/// Negative log-likelihood of each sequence, summed over its tokens from the given one on, which is not the first.
+///
+/// # Panics
+/// Under the conditions of [`of_sequences`], and when all tokens of a sequence are to count.
+pub fn of_continuations(model: &Transformer, sequences: &[(&[u32], usize)]) -> Vec<f64> {
     let mut results = Vec::with_capacity(sequences.len());
     let mut rest = sequences;
     while !rest.is_empty() {
         let (batch, tail) = rest.split_at(fitting(rest, model));
-        let width = batch.iter().map(|sequence| width_for(sequence.len() - 1, model)).max().unwrap_or(0);
-        let rows = batch.iter().map(|sequence| sequence_row(sequence, width)).collect();
+        let width = batch.iter().map(|(sequence, _)| width_for(sequence.len() - 1, model)).max().unwrap_or(0);
+        let rows = batch.iter().map(|(sequence, from)| sequence_row(sequence, *from, width)).collect();
         results.extend(token_nats(model, rows).iter().map(|row| row.iter().sum::<f64>()));
         rest = tail;
     }
@@ -94,9 +103,9 @@ pub fn of_sequences(model: &Transformer, sequences: &[&[u32]]) -> Vec<f64> {
 }
 
 /// Number of leading sequences that fit in one batch when padded to the longest; at least one.
-fn fitting(sequences: &[&[u32]], model: &Transformer) -> usize {
+fn fitting(sequences: &[(&[u32], usize)], model: &Transformer) -> usize {
     let mut width = 0;
-    let fits = |(count, sequence): (usize, &&[u32])| {
+    let fits = |(count, (sequence, _)): (usize, &(&[u32], usize))| {
         width = width.max(width_for(sequence.len() - 1, model));
         count == 0 || (count + 1) * width <= TOKENS_PER_BATCH
     };
@@ -108,13 +117,14 @@ fn width_for(length: usize, model: &Transformer) -> usize {
     if is_flex(&model.device()) { length } else { length.next_power_of_two().min(model.config().context) }
 }
 
-fn sequence_row(sequence: &[u32], width: usize) -> PackedRow {
+fn sequence_row(sequence: &[u32], from: usize, width: usize) -> PackedRow {
     let length = sequence.len() - 1;
     let mut row = PackedRow {
         ids: sequence[..length].to_vec(),
         targets: sequence[1..].iter().map(|token| *token as i32).collect(),
         starts: vec![0; length],
     };
+    row.targets[..from - 1].fill(NOT_COUNTED);
     row.ids.resize(width, sequence[length]);
     row.targets.resize(width, NOT_COUNTED);
     row.starts.extend((length..width).map(|position| position as u32));
@@ -227,6 +237,18 @@ mod tests {
         for (a, b) in together.iter().zip(apart) {
             assert!((a - b).abs() < 1e-4, "{a} and {b}");
         }
+    }
+
+    #[test]
+    fn a_continuation_is_what_is_left_of_its_sequence() {
+        let model = model(16);
+        let sequence: &[u32] = &[0, 9, 8, 7, 6, 5, 4, 3, 1];
+        let whole = of_sequences(&model, &[sequence])[0];
+        // What comes later changes no score before it.
+        let start = of_sequences(&model, &[&sequence[..5]])[0];
+        let rest = of_continuations(&model, &[(sequence, 5), (&sequence[..5], 1)]);
+        assert!((rest[0] - (whole - start)).abs() < 1e-4, "{rest:?}, {whole}, {start}");
+        assert!((rest[1] - start).abs() < 1e-4);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{Record, score};
+use super::tally::Tally;
 use crate::evaluation::scoring::{Prompt, Scorer, Sequence, alone, continuation};
 use crate::evaluation::tasks::{BadLines, From, Item, Question, Task};
 use crate::handler::{StepContext, StepError};
@@ -53,6 +54,25 @@ pub fn judge(
     let mut nats = scorer.score(context, sequences)?.into_iter();
     let mut answers = scorer.answer(context, prompts)?.into_iter();
     Ok(items.iter().map(|item| record(task.name(), item, &mut nats, &mut answers)).collect())
+}
+
+/// Judges a baseline on all items of a task; `None` for a task whose answers it cannot write.
+///
+/// # Errors
+/// When the engine asks to stop.
+pub fn score_counts(
+    context: &StepContext<'_>,
+    task: &Task,
+    counts: &mut impl Scorer,
+) -> Result<Option<Tally>, StepError> {
+    if let From::Generated { .. } = task.planned.from {
+        return Ok(None);
+    }
+    let mut tally = Tally::default();
+    for items in task.items.chunks(1000) {
+        judge(context, task, items, counts)?.iter().for_each(|record| tally.add(record));
+    }
+    Ok(Some(tally))
 }
 
 fn ask(task: &Task, item: &Item, scorer: &impl Scorer) -> Result<Asked, String> {

@@ -17,7 +17,7 @@ use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 
 /// Time between two checkpoints: the work that a kill repeats at most.
-const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(2);
 /// Format of segments, in the state of a checkpoint.
 const FORMAT: u64 = 1;
 

@@ -6,8 +6,8 @@ mod record;
 mod report;
 mod tally;
 
-pub use judge::{check, judge};
+pub use judge::{check, judge, score_counts};
 pub use ledger::Ledger;
 pub use record::{Record, score};
-pub use report::{Report, TaskReport};
-pub use tally::{Part, Sums, Tally};
+pub use report::{Numbers, Report, TaskReport};
+pub use tally::{Metric, Part, Sums, Tally, rate};

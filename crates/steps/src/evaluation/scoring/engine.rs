@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use super::scorer::{Prompt, Scorer, Sequence};
+use crate::evaluation::samples::SampleArguments;
 use crate::handler::{StepContext, StepError};
 use crate::infer::{Dtype, Memory, start};
 use stepwell_base::failure::Failure;
-use stepwell_inference::{Engine, Event, Finished, Reason, Refused, Request, SamplingOptions};
+use stepwell_base::rng::derive_seed;
+use stepwell_inference::{Engine, Event, Finished, Reason, Refused, Request, SamplingOptions, StopCause};
 use stepwell_models::Model;
 
 /// Sequences that are computed together.
@@ -30,6 +33,15 @@ pub enum TokenizerOf {
     Model,
     /// It is that of a training here, which puts the start token before each document itself.
     Training,
+}
+
+/// A text that the model wrote.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Written {
+    pub tokens: Vec<u32>,
+    pub text: String,
+    /// The model ended it, not the limit of its length.
+    pub ended: bool,
 }
 
 impl<'m> EngineScorer<'m> {
@@ -59,6 +71,47 @@ impl<'m> EngineScorer<'m> {
         };
         let start = special.bos.or_else(|| special.eos.first().copied());
         Ok(EngineScorer { engine, model, before, start, window, next: 0 })
+    }
+
+    /// Draws samples `numbers`, each with a seed of its own.
+    ///
+    /// # Errors
+    /// When an option is out of its bounds, or the engine asks to stop.
+    pub fn write(
+        &mut self,
+        context: &StepContext<'_>,
+        arguments: &SampleArguments,
+        numbers: Range<u64>,
+    ) -> Result<Vec<Written>, StepError> {
+        let mut prompt = self.encode(&arguments.prompt)?;
+        if prompt.is_empty() {
+            prompt.extend(self.start);
+        }
+        let request = |number: u64| {
+            let sampling = SamplingOptions {
+                max_tokens: Some(arguments.max_new_tokens),
+                temperature: arguments.temperature,
+                top_k: arguments.top_k,
+                top_p: arguments.top_p.unwrap_or(1.0),
+                seed: derive_seed(arguments.seed, "sample", number),
+                ..SamplingOptions::default()
+            };
+            (prompt.clone(), sampling)
+        };
+        let requests: Vec<_> = numbers.map(request).collect();
+        let mut written: BTreeMap<usize, Written> = BTreeMap::new();
+        self.run(context, requests, |number, event| {
+            if let Event::Finished(Finished { tokens, text, reason, .. }) = event {
+                let ended = matches!(reason, Reason::Stop(StopCause::Eos(_)));
+                written.insert(number, Written { tokens, text, ended });
+            }
+        })?;
+        Ok(written.into_values().collect())
+    }
+
+    /// Number of tokens that the model knows.
+    pub fn vocab(&self) -> u32 {
+        u32::try_from(self.model.shape.vocab).unwrap_or(u32::MAX)
     }
 
     /// Runs requests to their end, and hands on what happens to the request of each number.

@@ -1,5 +1,6 @@
 //! Models as an evaluation sees them.
 
+mod counts;
 mod encode;
 mod engine;
 #[cfg(test)]
@@ -7,7 +8,8 @@ mod letters;
 mod scorer;
 mod windows;
 
+pub use counts::{Counts, Order};
 pub use encode::{alone, continuation};
-pub use engine::{EngineScorer, TokenizerOf};
+pub use engine::{EngineScorer, TokenizerOf, Written};
 pub use scorer::{Prompt, Scorer, Sequence};
 pub use windows::windows;

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::evaluation::samples::SampleArguments;
 use crate::evaluation::tasks::{Planned, TaskArgument, check_name, plan};
 use crate::infer::Dtype;
 use stepwell_base::artifact::ArtifactRef;
@@ -15,6 +16,13 @@ use stepwell_base::failure::Failure;
 pub const DOCUMENTS: &str = "documents";
 /// Most sources of a step.
 const MOST_SOURCES: usize = 100;
+
+/// Name of the measures of samples in results.
+pub const GENERATION: &str = "generation";
+
+fn default_baseline_tokens() -> u64 {
+    2_000_000
+}
 
 /// Arguments of the `model.eval` step.
 #[derive(Deserialize, JsonSchema)]
@@ -34,6 +42,15 @@ pub struct Arguments {
     /// Questions: files of choices or of minimal pairs, and generated ones.
     #[serde(default)]
     pub tasks: Vec<TaskArgument>,
+    /// Texts that the model writes, for measures of variety.
+    #[serde(default)]
+    pub samples: Option<SampleArguments>,
+    /// Documents that the model was trained on: for the baselines, and for the share of samples that is new.
+    #[serde(default)]
+    pub training: Vec<ArtifactRef>,
+    /// Number of tokens, from the start, that the baselines learn from. Their counts are held in memory.
+    #[serde(default = "default_baseline_tokens")]
+    pub baseline_tokens: u64,
     /// Tokens that the model sees at once. Default: its context.
     #[serde(default)]
     pub context: Option<NonZeroUsize>,
@@ -52,22 +69,25 @@ impl Arguments {
         }
         for name in self.sources.keys() {
             check_name(name)?;
-            if name == DOCUMENTS {
+            if [DOCUMENTS, GENERATION].contains(&name.as_str()) {
                 return Err(
                     Failure::fatal(format!("the name `{name}` is taken")).with_hint("name the source otherwise")
                 );
             }
         }
-        if self.documents.is_none() && self.sources.is_empty() && self.tasks.is_empty() {
+        if self.documents.is_none() && self.sources.is_empty() && self.tasks.is_empty() && self.samples.is_none() {
             return Err(Failure::fatal("there is nothing to be measured")
-                .with_hint("give the step `documents`, `sources` or `tasks`"));
+                .with_hint("give the step `documents`, `sources`, `tasks` or `samples`"));
         }
-        let taken: Vec<&str> = self.sources.keys().map(String::as_str).chain([DOCUMENTS]).collect();
+        if let Some(samples) = &self.samples {
+            samples.check()?;
+        }
+        let taken: Vec<&str> = self.sources.keys().map(String::as_str).chain([DOCUMENTS, GENERATION]).collect();
         plan(&self.tasks, &taken)
     }
 
     /// All documents by their name in results, in order.
-    pub fn sources(&self) -> impl Iterator<Item = (&str, &ArtifactRef)> {
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &ArtifactRef)> + Clone {
         let named = self.sources.iter().map(|(name, documents)| (name.as_str(), documents));
         self.documents.iter().map(|documents| (DOCUMENTS, documents)).chain(named)
     }

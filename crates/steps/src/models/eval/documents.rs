@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::corpus_documents::{Document, DocumentReader, document_files};
 use crate::evaluation::Progress;
-use crate::evaluation::outcome::{Record, score};
+use crate::evaluation::outcome::{Record, Tally, score};
 use crate::evaluation::scoring::{Scorer, Sequence, windows};
 use crate::evaluation::tasks::digest_of;
 use crate::handler::{StepContext, StepError};
@@ -24,9 +24,36 @@ pub fn measure(
     scorer: &mut impl Scorer,
     progress: &mut Progress,
 ) -> Result<(), StepError> {
+    let done = progress.done(name);
+    each(context, (name, documents), scorer, done, |context, records| progress.add(context, &records))
+}
+
+/// Measures all documents of a source, for a baseline.
+///
+/// # Errors
+/// As [`measure`].
+pub fn tally(
+    context: &mut StepContext<'_>,
+    source: (&str, &ArtifactRef),
+    scorer: &mut impl Scorer,
+) -> Result<Tally, StepError> {
+    let mut tally = Tally::default();
+    each(context, source, scorer, 0, |_, records| {
+        records.iter().for_each(|record| tally.add(record));
+        Ok(())
+    })?;
+    Ok(tally)
+}
+
+fn each<'c>(
+    context: &mut StepContext<'c>,
+    (name, documents): (&str, &ArtifactRef),
+    scorer: &mut impl Scorer,
+    mut done: u64,
+    mut measured: impl FnMut(&mut StepContext<'c>, Vec<Record>) -> Result<(), StepError>,
+) -> Result<(), StepError> {
     let files = document_files(context.artifacts, documents, None)?;
     let total = count(files.clone())?;
-    let mut done = progress.done(name);
     let mut reader = DocumentReader::new(files);
     reader.skip_documents(done)?;
     let mut waiting: Vec<(Record, usize)> = Vec::new();
@@ -46,7 +73,7 @@ pub fn measure(
             let mut nats = scorer.score(context, std::mem::take(&mut sequences))?.into_iter();
             let filled: Vec<Record> =
                 waiting.drain(..).map(|(record, windows)| fill(record, nats.by_ref().take(windows))).collect();
-            progress.add(context, &filled)?;
+            measured(context, filled)?;
             context.report(done, total, "documents", name)?;
         }
         if document.is_none() {

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Arguments, DOCUMENTS};
-use super::documents;
-use crate::evaluation::outcome::{Part, Report, Sums, TaskReport};
-use crate::evaluation::scoring::{EngineScorer, TokenizerOf};
+use super::arguments::{Arguments, DOCUMENTS, GENERATION};
+use super::{documents, training};
+use crate::evaluation::outcome::{Numbers, Part, Report, Sums, TaskReport};
+use crate::evaluation::samples::{Novelty, SHOWN, SampleArguments, generation};
+use crate::evaluation::scoring::{EngineScorer, TokenizerOf, Written};
 use crate::evaluation::tasks::{digests, load};
 use crate::evaluation::{Progress, run_tasks};
 use crate::handler::{Highlight, StepContext, StepError, StepHandler, Surroundings, arguments};
@@ -87,12 +88,57 @@ impl StepHandler for ModelEval {
             reports.push(TaskReport::of(source.0, &tally, 0, json!({ "output_type": "loglikelihood_rolling" })));
         }
         reports.extend(run_tasks(context, &tasks, &mut scorer, &mut progress)?);
-        let report = Report { tasks: reports, model: described(&model, &arguments) };
+        let written = match &arguments.samples {
+            Some(samples) => write(context, samples, &mut scorer)?,
+            None => Vec::new(),
+        };
+        let tokens: Vec<Vec<u32>> = written.iter().map(|written| written.tokens.clone()).collect();
+        let mut novelty = Vec::new();
+        if !arguments.training.is_empty() {
+            if !tokens.is_empty() {
+                novelty = Novelty::usual(&tokens);
+            }
+            let (most, vocab) = (arguments.baseline_tokens, scorer.vocab());
+            let counts = training::read(context, &arguments.training, most, &scorer, vocab, &mut novelty)?;
+            training::add_baselines(context, &mut reports, &counts, &scorer, arguments.sources(), &tasks)?;
+        }
+        if arguments.samples.is_some() {
+            let ended = written.iter().filter(|written| written.ended).count() as u64;
+            reports.push(TaskReport {
+                name: GENERATION.to_owned(),
+                model: Numbers { metrics: generation(&tokens, ended, &novelty), ..Numbers::default() },
+                items: tokens.len() as u64,
+                shots: 0,
+                config: json!({ "output_type": "generate_until" }),
+                baselines: Default::default(),
+            });
+        }
+        let shown: Vec<&str> = written.iter().take(SHOWN).map(|written| written.text.as_str()).collect();
+        let samples = arguments.samples.is_some().then_some(shown);
+        let report = Report { tasks: reports, model: described(&model, &arguments), samples: json!(samples) };
         let results = context.publish_json("the results", &report.to_json())?;
         let items = progress.ledger.publish(context)?;
         let values = values(&report, progress.tallies.get(DOCUMENTS).map(|tally| &tally.whole));
         Ok(Outputs::of([("results", results), ("items", items)], values.into()))
     }
+}
+
+/// Samples that are drawn between two checks of the interrupt flag.
+const SAMPLES_AT_ONCE: u64 = 16;
+
+fn write(
+    context: &mut StepContext<'_>,
+    samples: &SampleArguments,
+    scorer: &mut EngineScorer<'_>,
+) -> Result<Vec<Written>, StepError> {
+    let mut written = Vec::new();
+    while (written.len() as u64) < samples.count {
+        let first = written.len() as u64;
+        let numbers = first..samples.count.min(first + SAMPLES_AT_ONCE);
+        written.extend(scorer.write(context, samples, numbers)?);
+        context.report(written.len() as u64, samples.count, "samples", GENERATION)?;
+    }
+    Ok(written)
 }
 
 fn described(model: &Model, arguments: &Arguments) -> Value {

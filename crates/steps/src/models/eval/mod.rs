@@ -5,5 +5,6 @@ mod documents;
 mod handler;
 #[cfg(test)]
 mod tests;
+mod training;
 
 pub use handler::MODEL_EVAL;

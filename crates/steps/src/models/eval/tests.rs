@@ -80,6 +80,33 @@ fn tasks_sources_and_documents_are_measured_together() {
     assert_eq!(items.lines().count(), 30 + 30 + 40 + 20 + 5);
 }
 
+#[test]
+fn baselines_and_measures_of_samples_stand_beside() {
+    let (lab, with) = lab();
+    let mut with = with_tasks(&lab, with);
+    with["training"] = json!([with["documents"]]);
+    with["samples"] = json!({ "count": 20, "max_new_tokens": 12 });
+    let outputs = lab.run(&MODEL_EVAL, &with).unwrap();
+    let tasks = &outputs.values["tasks"];
+    let number = |path: &str| tasks.pointer(path).unwrap_or_else(|| panic!("{path}")).as_f64().unwrap();
+    // The text repeats itself: counts learn it, weights of no training do not.
+    assert!(number("/documents/trigram/bits_per_byte") < number("/documents/unigram/bits_per_byte"));
+    assert!(number("/documents/unigram/bits_per_byte") < number("/documents/bits_per_byte"));
+    assert!(
+        (0.0..=1.0).contains(&number("/cloze/trigram/acc"))
+            && (0.0..=1.0).contains(&number("/blimp/unigram/groups/a/acc"))
+    );
+    assert!(tasks["sums"].get("trigram").is_none());
+    for measure in ["distinct_1", "distinct_2", "repetition_4", "eos_rate", "novelty_4", "novelty_8"] {
+        assert!((0.0..=1.0).contains(&number(&format!("/generation/{measure}"))), "{measure}");
+    }
+    assert!(number("/generation/novelty_8") >= number("/generation/novelty_4"));
+    let file: Value = serde_json::from_slice(&lab.artifacts.read(&outputs.artifacts["results"]).unwrap()).unwrap();
+    assert_eq!(file["samples"].as_array().unwrap().len(), 3);
+    assert!(file["results"]["documents_trigram"]["bits_per_byte,none"].is_number());
+    assert_eq!(lab.run(&MODEL_EVAL, &with).unwrap(), outputs);
+}
+
 /// An attempt after a kill has the bits of an uninterrupted one, and repeats nothing that was committed.
 #[test]
 fn an_evaluation_that_resumes_gives_the_same_bits() {

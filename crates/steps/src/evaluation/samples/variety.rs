@@ -18,6 +18,19 @@ pub fn repeated(samples: &[Vec<u32>], n: usize) -> f64 {
     if samples.is_empty() { 0.0 } else { samples.iter().map(of_sample).sum::<f64>() / samples.len() as f64 }
 }
 
+/// Tokens of the longest sequence that occurs twice in one sample; the two may overlap.
+pub fn longest_repeat(samples: &[Vec<u32>]) -> usize {
+    samples.iter().map(|sample| longest_in(sample)).max().unwrap_or(0)
+}
+
+/// In the sorted list of suffixes, two that share their start are neighbours.
+fn longest_in(sample: &[u32]) -> usize {
+    let mut suffixes: Vec<&[u32]> = (0..sample.len()).map(|start| &sample[start..]).collect();
+    suffixes.sort_unstable();
+    let shared = |pair: &[&[u32]]| pair[0].iter().zip(pair[1]).take_while(|(one, other)| one == other).count();
+    suffixes.windows(2).map(shared).max().unwrap_or(0)
+}
+
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
@@ -35,5 +48,14 @@ mod tests {
         let loops = [vec![1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]];
         assert!((repeated(&loops, 4) - 5.0 / 9.0).abs() < 1e-12);
         assert_eq!((distinct(&[], 1), repeated(&[], 4), repeated(&[vec![1]], 4)), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn the_longest_repeat_is_within_one_sample_and_may_overlap() {
+        assert_eq!(longest_repeat(&[vec![1, 2, 3, 9, 1, 2, 3], vec![1, 2, 3, 9, 1]]), 3);
+        assert_eq!(longest_repeat(&[vec![7; 10]]), 9);
+        assert_eq!(longest_repeat(&[vec![1, 2, 3], vec![1, 2, 3]]), 0);
+        assert_eq!(longest_repeat(&[vec![], vec![1]]), 0);
+        assert_eq!(longest_repeat(&[]), 0);
     }
 }
