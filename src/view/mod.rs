@@ -23,4 +23,4 @@ pub mod work_time;
 pub mod workflow_json;
 pub mod workflow_page;
 
-pub use wording::{annotation, event_text, extent, origin, value_text, words};
+pub use wording::{annotation, event_text, extent, intervals, origin, value_text, words};

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::export_folder::ExportFolder;
 use super::failures::{MOST_FAILURES, failed_steps, failure_text};
 use super::fan_out::MOST_CHILDREN;
+use super::intervals::interval_lines;
 use super::output::{run_json, shown_path, since, step_json};
 use super::run_handle::handle;
 use super::value_text::{label, remark, short};
@@ -77,6 +78,9 @@ fn summarise(step: &StepRow, text: &mut String) {
                     remark(&step.kind, name, values)
                 );
                 text.push_str(&format!("{}\n", line.trim_end()));
+            }
+            for line in interval_lines(values) {
+                text.push_str(&format!("{line}\n"));
             }
         }
         Highlight::Folder(_) | Highlight::Nothing => {}

@@ -3,6 +3,7 @@
 pub mod annotation;
 pub mod event_text;
 pub mod extent;
+pub mod intervals;
 pub mod origin;
 pub mod value_text;
 pub mod words;
