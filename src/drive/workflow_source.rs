@@ -21,6 +21,7 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("commands", include_str!("../../workflows/commands.toml")),
     ("batch", include_str!("../../workflows/batch.toml")),
     ("matrix", include_str!("../../workflows/matrix.toml")),
+    ("evaluate", include_str!("../../workflows/evaluate.toml")),
     ("import-model", include_str!("../../workflows/import-model.toml")),
 ];
 
