@@ -21,6 +21,8 @@ mod data;
 #[cfg(target_os = "linux")]
 mod disk;
 mod engine;
+#[cfg(target_os = "linux")]
+mod evaluation;
 mod explain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
