@@ -12,6 +12,7 @@ mod outside;
 mod space;
 mod stamp;
 mod sweep;
+mod take;
 #[cfg(test)]
 mod tests;
 mod tree;

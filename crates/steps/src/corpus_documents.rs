@@ -28,6 +28,18 @@ pub fn write_document(out: &mut impl Write, document: &Document) -> io::Result<u
     write_line(out, document)
 }
 
+/// Appends one document as one line.
+pub fn append_document(out: &mut Vec<u8>, id: &str, text: &str) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Borrowed<'a> {
+        id: &'a str,
+        text: &'a str,
+    }
+    serde_json::to_writer(&mut *out, &Borrowed { id, text })?;
+    out.push(b'\n');
+    Ok(())
+}
+
 /// Appends one value as one line of JSON and returns the line's length in bytes.
 pub fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<u64> {
     let mut line = serde_json::to_vec(value)?;

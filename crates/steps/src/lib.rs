@@ -22,6 +22,7 @@ mod infer;
 mod invisible;
 pub mod models;
 mod noop;
+mod partial;
 mod process;
 mod registry;
 #[cfg(feature = "train")]

@@ -29,6 +29,9 @@ pub struct Arguments {
     /// Field of JSON objects that holds the text; `outer.inner` leads into an object.
     #[serde(default = "default_text_field")]
     text_field: String,
+    /// Column of Parquet and Arrow files that holds the text, if it is not `text_field`; `outer.inner` leads into a structure.
+    #[serde(default)]
+    column: Option<String>,
     /// Unit of a .txt or .md file that becomes one document.
     #[serde(default)]
     split: Split,
@@ -159,6 +162,7 @@ impl Arguments {
         Ok(Options {
             split: self.split,
             text_field: &self.text_field,
+            column: self.column.as_deref().unwrap_or(&self.text_field),
             encoding: self.encoding()?,
             max_document_bytes: MAX_DOCUMENT_BYTES,
         })

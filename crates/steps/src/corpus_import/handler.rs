@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, GRAMMAR};
-use super::import::Import;
+use super::import::{Import, Pace};
 use super::read;
 use super::remote::fetch;
 use crate::command::Project;
@@ -29,7 +29,7 @@ impl StepHandler for CorpusImport {
     }
 
     fn summary(&self) -> &'static str {
-        "read text files, from this machine or from servers, or the built-in grammar, as documents"
+        "read text, JSON, Parquet and Arrow files, from this machine or from servers, or the built-in grammar, as documents"
     }
 
     fn schema(&self) -> schemars::Schema {
@@ -107,20 +107,23 @@ impl StepHandler for CorpusImport {
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
-        let arguments: Arguments = context.arguments()?;
-        let project_dir = context.request.project_dir.clone();
-        let project = Project(&project_dir);
-        let found = arguments.files(project)?;
-        let mut fetched = Vec::new();
-        for (source, place) in arguments.remote(project)? {
-            fetched.extend(fetch(context, &source, &place, &arguments.access(project))?);
-        }
-        let mut import = Import::new(context, &arguments, found.findings.clone())?;
-        if arguments.sources(project).iter().any(|source| source == GRAMMAR) {
-            import.grammar()?;
-        }
-        import.files(&found.files)?;
-        import.fetched(&fetched)?;
-        import.finish(&found, &fetched)
+        run_with(context, Pace::default())
     }
+}
+
+pub(super) fn run_with(context: &mut StepContext<'_>, pace: Pace) -> Result<Outputs, StepError> {
+    let arguments: Arguments = context.arguments()?;
+    let project_dir = context.request.project_dir.clone();
+    let project = Project(&project_dir);
+    let found = arguments.files(project)?;
+    let mut fetched = Vec::new();
+    for (source, place) in arguments.remote(project)? {
+        fetched.extend(fetch(context, &source, &place, &arguments.access(project))?);
+    }
+    let mut import = Import::new(context, &arguments, found.findings.clone(), &fetched, pace)?;
+    if arguments.sources(project).iter().any(|source| source == GRAMMAR) {
+        import.grammar()?;
+    }
+    import.files(&found.files, &fetched)?;
+    import.finish(&found, &fetched)
 }

@@ -7,6 +7,7 @@ mod import;
 mod json;
 mod read;
 mod remote;
+mod sink;
 mod source;
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ pub(super) mod byte_bpe;
 mod encoder;
 mod handler;
 mod library;
-mod partial;
 pub(super) mod pieces;
 mod shard;
 mod source;

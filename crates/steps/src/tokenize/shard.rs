@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::encoder::Encoder;
-use super::partial::{FileState, GrowingFile, ResumeError};
 use crate::corpus_documents::write_failure;
 use crate::handler::StepContext;
+use crate::partial::{FileState, GrowingFile, ResumeError};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;

@@ -1,7 +1,7 @@
 //! Decompresses a source file and decodes it to UTF-8.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::encoding::{self, Conflict, Encoding};
 use super::gzip::Members;
@@ -20,7 +20,7 @@ const WINDOW_LOG: u32 = 31;
 pub struct Plain<'a> {
     pub file: &'a SourceFile,
     pub text: Peek,
-    pub tally: Rc<Tally>,
+    pub tally: Arc<Tally>,
     /// True if the file looks like UTF-8 although `encoding` differs.
     pub doubtful: bool,
 }
@@ -49,12 +49,12 @@ impl<'a> Plain<'a> {
     }
 }
 
-fn decompressed(file: &SourceFile, mut stored: Raw) -> io::Result<Box<dyn BufRead>> {
+fn decompressed(file: &SourceFile, mut stored: Raw) -> io::Result<Box<dyn BufRead + Send>> {
     // A file of 0 bytes is empty text under any name.
     if file.compression == Compression::None || stored.fill_buf()?.is_empty() {
         return Ok(Box::new(stored));
     }
-    let decoded: Box<dyn Read> = match file.compression {
+    let decoded: Box<dyn Read + Send> = match file.compression {
         Compression::None => return Ok(Box::new(stored)),
         // The decompressor would report a short text as "truncated".
         Compression::Gzip if stored.fill_buf()?.first() != Some(&0x1F) => {

@@ -1,6 +1,7 @@
 //! Turns the bytes of a file into texts: stored bytes, decompression, decoding, lines, documents.
 
 mod bad_line;
+mod column;
 mod decode;
 mod encoding;
 mod gzip;

@@ -8,13 +8,13 @@ pub const AHEAD: usize = 1 << 16;
 pub struct Peek {
     ahead: Vec<u8>,
     at: usize,
-    rest: Box<dyn BufRead>,
+    rest: Box<dyn BufRead + Send>,
 }
 
 impl Peek {
     /// # Errors
     /// When the first bytes cannot be read.
-    pub fn new(mut rest: Box<dyn BufRead>) -> io::Result<Self> {
+    pub fn new(mut rest: Box<dyn BufRead + Send>) -> io::Result<Self> {
         let mut ahead = Vec::new();
         rest.by_ref().take(AHEAD as u64).read_to_end(&mut ahead)?;
         Ok(Peek { ahead, at: 0, rest })

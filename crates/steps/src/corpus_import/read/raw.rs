@@ -1,11 +1,11 @@
 //! Counts and hashes the stored bytes of a file as they are read, so that the digest covers the content used.
 
-use std::cell::{Cell, RefCell};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::corpus_import::source::unreadable;
 use stepwell_base::failure::Failure;
@@ -14,19 +14,23 @@ const BUFFER: usize = 1 << 17;
 
 #[derive(Default)]
 pub struct Tally {
-    consumed: Cell<u64>,
-    hasher: RefCell<blake3::Hasher>,
+    consumed: AtomicU64,
+    hasher: Mutex<blake3::Hasher>,
 }
 
 impl Tally {
     /// File offset after the last byte used.
     pub fn offset(&self) -> u64 {
-        self.consumed.get()
+        self.consumed.load(Ordering::Relaxed)
     }
 
     /// Digest of all bytes read so far; at the end, the digest of the file.
     pub fn digest(&self) -> blake3::Hash {
-        self.hasher.borrow().finalize()
+        self.hasher().finalize()
+    }
+
+    fn hasher(&self) -> MutexGuard<'_, blake3::Hasher> {
+        self.hasher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -36,16 +40,16 @@ pub struct Raw {
     buffer: Vec<u8>,
     at: usize,
     end: usize,
-    tally: Rc<Tally>,
+    tally: Arc<Tally>,
 }
 
 impl Raw {
     /// # Errors
     /// When the file cannot be opened or is no regular file.
-    pub fn open(path: &Path) -> Result<(Self, Rc<Tally>), Failure> {
+    pub fn open(path: &Path) -> Result<(Self, Arc<Tally>), Failure> {
         let file = open_regular(path)?;
-        let tally = Rc::new(Tally::default());
-        let raw = Raw { file, buffer: vec![0; BUFFER], at: 0, end: 0, tally: Rc::clone(&tally) };
+        let tally = Arc::new(Tally::default());
+        let raw = Raw { file, buffer: vec![0; BUFFER], at: 0, end: 0, tally: Arc::clone(&tally) };
         Ok((raw, tally))
     }
 }
@@ -56,7 +60,7 @@ impl BufRead for Raw {
             match self.file.read(&mut self.buffer) {
                 Ok(read) => {
                     (self.at, self.end) = (0, read);
-                    self.tally.hasher.borrow_mut().update(&self.buffer[..read]);
+                    self.tally.hasher().update(&self.buffer[..read]);
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -68,7 +72,7 @@ impl BufRead for Raw {
 
     fn consume(&mut self, amount: usize) {
         self.at += amount;
-        self.tally.consumed.set(self.tally.consumed.get() + amount as u64);
+        self.tally.consumed.fetch_add(amount as u64, Ordering::Relaxed);
     }
 }
 
@@ -81,7 +85,7 @@ impl Read for Raw {
 }
 
 /// A file can become a pipe after it was checked, so opening must not wait for the other end.
-fn open_regular(path: &Path) -> Result<File, Failure> {
+pub fn open_regular(path: &Path) -> Result<File, Failure> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
     let file = file.map_err(|error| unreadable(path, &error))?;

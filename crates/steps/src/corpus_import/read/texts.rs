@@ -1,12 +1,14 @@
 //! Reads documents from one file.
 
 use super::bad_line::BadLine;
+use super::column::Column;
 use super::encoding::Encoding;
 use super::json_file::{JsonFile, OBJECT_PER_LINE};
 use super::lines::{LineEnds, Lines, too_long};
 use crate::corpus_import::json::{Field, Scan};
 use crate::corpus_import::source::{Format, SourceFile};
 use stepwell_base::failure::Failure;
+use stepwell_columns::Layout;
 
 /// Extent of a document in a text file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -23,6 +25,8 @@ pub enum Split {
 pub struct Options<'a> {
     pub split: Split,
     pub text_field: &'a str,
+    /// Column of Parquet and Arrow files.
+    pub column: &'a str,
     pub encoding: Encoding,
     /// Maximum size of a document, which bounds the memory.
     pub max_document_bytes: u64,
@@ -43,6 +47,12 @@ pub enum Item {
     Bad(BadLine),
 }
 
+/// Items in order, and the failure behind them.
+pub struct Batch {
+    pub items: Vec<Item>,
+    pub failure: Option<Failure>,
+}
+
 /// Reads the texts of one file in order.
 pub struct Texts<'a> {
     content: Content<'a>,
@@ -53,27 +63,44 @@ pub struct Texts<'a> {
 enum Content<'a> {
     Text(Lines<'a>),
     Json(JsonFile<'a>),
+    Column(Box<Column<'a>>, Layout),
 }
 
 impl<'a> Texts<'a> {
     /// # Errors
-    /// When the file cannot be opened, is binary, or is in another encoding.
+    /// When the file cannot be opened, is binary, is in another encoding, or has no such column.
     pub fn open(file: &'a SourceFile, options: Options<'a>) -> Result<Self, Failure> {
-        let lines = Lines::open(file, options.encoding, options.max_document_bytes)?;
-        let is_text = file.format == Format::Text;
-        let is_json_by_its_looks = is_text && looks_like_json(&String::from_utf8_lossy(lines.head()));
-        let content = if is_text { Content::Text(lines) } else { Content::Json(JsonFile::new(lines)) };
+        let lines = || Lines::open(file, options.encoding, options.max_document_bytes);
+        let content = match file.format {
+            Format::Text => Content::Text(lines()?),
+            Format::JsonLines | Format::Json => Content::Json(JsonFile::new(lines()?)),
+            Format::Parquet => column(file, Layout::Parquet, options)?,
+            Format::Arrow => column(file, Layout::Arrow, options)?,
+        };
+        let is_json_by_its_looks =
+            matches!(&content, Content::Text(lines) if looks_like_json(&String::from_utf8_lossy(lines.head())));
         Ok(Texts { content, options, is_json_by_its_looks })
     }
 
-    /// Number of decoded bytes read so far.
+    /// Number of decoded bytes read so far; of a file of columns, the offset in it.
     pub fn bytes_read(&self) -> u64 {
-        self.lines().bytes_read()
+        match &self.content {
+            Content::Column(column, _) => column.bytes_read(),
+            Content::Text(lines) => lines.bytes_read(),
+            Content::Json(file) => file.lines.bytes_read(),
+        }
     }
 
-    /// Digest of the stored bytes, once the last item is read.
-    pub fn digest(&self) -> blake3::Hash {
-        self.lines().digest()
+    /// Digest of the stored bytes, once the last item is read; `None` if they changed in the meantime.
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn digest(&self) -> Result<Option<blake3::Hash>, Failure> {
+        match &self.content {
+            Content::Column(column, _) => column.digest(),
+            Content::Text(lines) => Ok(Some(lines.digest())),
+            Content::Json(file) => Ok(Some(file.lines.digest())),
+        }
     }
 
     pub fn is_json_by_its_looks(&self) -> bool {
@@ -82,14 +109,32 @@ impl<'a> Texts<'a> {
 
     /// True if the file looks like UTF-8 although `encoding` differs.
     pub fn is_doubtful(&self) -> bool {
-        self.lines().is_doubtful()
+        match &self.content {
+            Content::Column(..) => false,
+            Content::Text(lines) => lines.is_doubtful(),
+            Content::Json(file) => file.lines.is_doubtful(),
+        }
     }
 
-    fn lines(&self) -> &Lines<'a> {
-        match &self.content {
-            Content::Text(lines) => lines,
-            Content::Json(file) => &file.lines,
+    /// Returns the next items, about `bytes` of text, and the failure that ends them; no items and no failure at the end.
+    pub fn next_batch(&mut self, bytes: usize) -> Batch {
+        let mut batch = Batch { items: Vec::new(), failure: None };
+        let mut taken = 0;
+        while taken < bytes {
+            match self.next() {
+                Ok(Some(item)) => {
+                    // The extra byte limits a batch of empty items.
+                    taken += 1 + if let Item::Text { text, .. } = &item { text.len() } else { 0 };
+                    batch.items.push(item);
+                }
+                Ok(None) => break,
+                Err(failure) => {
+                    batch.failure = Some(failure);
+                    break;
+                }
+            }
         }
+        batch
     }
 
     /// # Errors
@@ -97,6 +142,7 @@ impl<'a> Texts<'a> {
     pub fn next(&mut self) -> Result<Option<Item>, Failure> {
         let text = match &mut self.content {
             Content::Json(file) => return json_item(file, self.options.text_field),
+            Content::Column(column, layout) => return column.next(*layout),
             Content::Text(lines) => match self.options.split {
                 Split::File => whole_file(lines, self.options.max_document_bytes)?,
                 Split::Paragraph => paragraph(lines, self.options.max_document_bytes)?,
@@ -106,7 +152,11 @@ impl<'a> Texts<'a> {
     }
 }
 
-fn item(text: String, lone_surrogates: u64) -> Item {
+fn column<'a>(file: &'a SourceFile, layout: Layout, options: Options<'_>) -> Result<Content<'a>, Failure> {
+    Column::open(file, layout, options).map(|column| Content::Column(Box::new(column), layout))
+}
+
+pub fn item(text: String, lone_surrogates: u64) -> Item {
     if text.trim().is_empty() { Item::Blank(text) } else { Item::Text { text, lone_surrogates } }
 }
 

@@ -23,7 +23,7 @@ impl std::error::Error for Malformed {}
 
 /// Decodes while reading, and fails with [`Malformed`] at invalid bytes.
 pub struct Transcoder {
-    encoded: Box<dyn BufRead>,
+    encoded: Box<dyn BufRead + Send>,
     decoder: Decoder,
     offset: u64,
     text: Vec<u8>,
@@ -35,7 +35,7 @@ pub struct Transcoder {
 }
 
 impl Transcoder {
-    pub fn new(encoded: Box<dyn BufRead>, decoder: Decoder) -> Self {
+    pub fn new(encoded: Box<dyn BufRead + Send>, decoder: Decoder) -> Self {
         let text = vec![0; 1 << 16];
         Transcoder { encoded, decoder, offset: 0, text, at: 0, end: 0, malformed: None, finished: false }
     }

@@ -12,6 +12,9 @@ pub enum Format {
     JsonLines,
     /// An array of objects, JSON lines, or objects over several lines.
     Json,
+    /// Rows of columns.
+    Parquet,
+    Arrow,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +25,8 @@ pub enum Compression {
 }
 
 /// Extensions that a search of a folder includes, for messages.
-pub const KNOWN: &str = ".txt, .md, .jsonl, .ndjson, .jsonlines and .json, each also as .gz or .zst";
+pub const KNOWN: &str =
+    ".txt, .md, .jsonl, .ndjson, .jsonlines and .json, each also as .gz or .zst, .parquet, .arrow and .feather";
 
 /// Returns format and compression by name; no format if a search of a folder ignores the name.
 pub fn of(path: &Path) -> (Option<Format>, Compression) {
@@ -45,6 +49,16 @@ pub fn of(path: &Path) -> (Option<Format>, Compression) {
         (".jsonlines", Format::JsonLines),
         (".json", Format::Json),
     ];
+    // Their blocks are compressed, and read in any order.
+    let columns = [
+        (".parquet", Format::Parquet),
+        (".arrow", Format::Arrow),
+        (".feather", Format::Arrow),
+        (".ipc", Format::Arrow),
+    ];
+    if let Some((_, format)) = columns.into_iter().find(|(extension, _)| name.ends_with(extension)) {
+        return (Some(format), Compression::None);
+    }
     let format = formats.into_iter().find(|(extension, _)| stem.ends_with(extension)).map(|(_, format)| format);
     (format, compression)
 }

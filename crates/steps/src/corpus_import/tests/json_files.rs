@@ -108,7 +108,7 @@ fn a_document_is_bounded() {
         resolve(&write(dir.path(), name, text.as_bytes()), Project(Path::new("")), &mut found).unwrap();
         let read = |max_document_bytes| {
             let encoding = named("utf-8").unwrap();
-            let options = Options { split, text_field: "text", encoding, max_document_bytes };
+            let options = Options { split, text_field: "text", column: "text", encoding, max_document_bytes };
             Texts::open(&found.files[0], options).unwrap().next()
         };
         assert!(read(2000).unwrap().is_some(), "{name}");

@@ -2,12 +2,14 @@
 
 mod basics;
 mod changed;
+mod columns;
 mod compression;
 mod encodings;
 mod json_files;
 mod json_lines;
 mod links;
 mod places;
+mod resume;
 
 use std::fs;
 use std::io::Write;

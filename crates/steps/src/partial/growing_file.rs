@@ -1,16 +1,21 @@
-//! The unfinished token file: token ids and document ends in two append-only files with a running hash.
+//! A file that grows and survives the attempt: append-only, with a running hash.
 //!
-//! A checkpoint records their lengths and digests. A later attempt truncates the files to those lengths and checks
-//! the digests. This removes bytes that were written after the checkpoint or torn by a crash.
+//! A record names its length and digest at some point. A later attempt truncates the file to that length and checks
+//! the digest. This removes bytes that were written after the record or torn by a crash.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::corpus_documents::write_failure;
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::{ArtifactRef, Digest};
+use stepwell_base::failure::Failure;
+
 /// State of a partial file at a checkpoint.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FileState {
     pub bytes: u64,
     /// BLAKE3 of these bytes.
@@ -30,15 +35,23 @@ pub enum ResumeError {
 
 /// An append-only file with the hash of its content.
 pub struct GrowingFile {
-    out: BufWriter<File>,
+    path: PathBuf,
+    file: File,
+    /// Bytes that are neither hashed nor written yet.
+    buffer: Vec<u8>,
     hasher: blake3::Hasher,
     bytes: u64,
 }
 
+/// Bytes that are hashed and written at once.
+const BUFFER: usize = 1 << 18;
+
 impl GrowingFile {
     pub fn create(path: &Path) -> io::Result<Self> {
+        // One that was about to be published cannot be written.
+        let _ = std::fs::remove_file(path);
         let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(path)?;
-        Ok(GrowingFile { out: BufWriter::with_capacity(1 << 18, file), hasher: blake3::Hasher::new(), bytes: 0 })
+        Ok(GrowingFile::new(path, file, blake3::Hasher::new(), 0))
     }
 
     /// Opens a file to append after its first `state.bytes` bytes, and drops the rest.
@@ -58,20 +71,34 @@ impl GrowingFile {
             return Err(ResumeError::Damaged);
         }
         file.seek(SeekFrom::End(0))?;
-        Ok(GrowingFile { out: BufWriter::with_capacity(1 << 18, file), hasher, bytes: state.bytes })
+        Ok(GrowingFile::new(path, file, hasher, state.bytes))
+    }
+
+    fn new(path: &Path, file: File, hasher: blake3::Hasher, bytes: u64) -> Self {
+        GrowingFile { path: path.to_owned(), file, buffer: Vec::new(), hasher, bytes }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)?;
-        self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER { self.write_buffer() } else { Ok(()) }
+    }
+
+    fn write_buffer(&mut self) -> io::Result<()> {
+        self.hasher.update(&self.buffer);
+        self.file.write_all(&self.buffer)?;
+        self.buffer.clear();
         Ok(())
     }
 
     /// Makes everything appended durable and returns its length and digest.
     pub fn sync(&mut self) -> io::Result<FileState> {
-        self.out.flush()?;
-        self.out.get_ref().sync_data()?;
+        self.write_buffer()?;
+        self.file.sync_data()?;
         Ok(FileState { bytes: self.bytes, digest: self.hasher.finalize().to_hex().to_string() })
     }
 
@@ -80,8 +107,8 @@ impl GrowingFile {
     /// # Errors
     /// When reading or writing fails, or the file no longer holds what was appended.
     pub fn copy_to(mut self, out: &mut impl Write) -> io::Result<()> {
-        self.out.flush()?;
-        let file = self.out.get_mut();
+        self.write_buffer()?;
+        let file = &mut self.file;
         file.seek(SeekFrom::Start(0))?;
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; 1 << 18];
@@ -98,5 +125,15 @@ impl GrowingFile {
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidData, "the partial file changed while it was written"))
         }
+    }
+
+    /// Moves the file into the artifact store.
+    ///
+    /// # Errors
+    /// When it cannot be synced or renamed.
+    pub fn publish(mut self, artifacts: &ArtifactStore, media_type: &str) -> Result<ArtifactRef, Failure> {
+        self.write_buffer().map_err(|error| write_failure(&self.path.display().to_string(), &error))?;
+        let digest = Digest::from(self.hasher.finalize());
+        Ok(artifacts.take_file(&self.path, digest, self.bytes, media_type)?)
     }
 }
