@@ -2,25 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use super::accounts::Reason;
+use super::accounts::Sample;
 use super::arguments::Arguments;
 use super::contamination::{Contamination, Search, shared_words};
 use super::divide::Part;
 use super::first_pass::{Cleaned, order, unwritable};
 use super::near::{self, NearDuplicates};
 use super::pipeline::pipeline;
-use super::reason::Reason;
-use super::report::Sample;
 use super::split::Split;
 use crate::corpus_documents::{document_files, total_size};
 use crate::handler::{StepContext, StepError};
 use stepwell_base::failure::Failure;
 
-/// Decides which documents are near-duplicates, and removes the signatures.
-pub fn near_duplicates(arguments: &Arguments, cleaned: &mut Cleaned) -> Result<NearDuplicates, Failure> {
-    let Some(bands) = cleaned.bands.take() else { return Ok(NearDuplicates::default()) };
-    let near = near::decide(&bands, arguments.near_duplicates).map_err(|error| unwritable(&error))?;
-    bands.remove();
-    Ok(near)
+/// Decides which documents are near-duplicates.
+pub fn near_duplicates(arguments: &Arguments, cleaned: &Cleaned) -> Result<NearDuplicates, Failure> {
+    let Some(bands) = &cleaned.bands else { return Ok(NearDuplicates::default()) };
+    near::decide(bands, arguments.near_duplicates).map_err(|error| unwritable(&error))
 }
 
 /// Counts the near-duplicates, with samples, and returns the size of what is left.
@@ -34,7 +32,7 @@ pub fn drop_near(
         return Ok(left);
     }
     let mut reader = cleaned.file.read(|number| near.like.contains_key(&number)).map_err(|error| unwritable(&error))?;
-    let tally = &mut cleaned.tally;
+    let tally = &mut cleaned.accounts.tally;
     pipeline(
         context,
         (cleaned.file.file_bytes, "near-duplicates"),
@@ -52,9 +50,9 @@ pub fn drop_near(
             Ok(())
         },
     )?;
-    let likes = cleaned.tally.likes();
+    let likes = cleaned.accounts.tally.likes();
     let mut reader = cleaned.file.read(|number| likes.contains(&number)).map_err(|error| unwritable(&error))?;
-    let tally = &mut cleaned.tally;
+    let tally = &mut cleaned.accounts.tally;
     pipeline(
         context,
         (cleaned.file.file_bytes, "near-duplicates"),
@@ -106,7 +104,7 @@ fn count(
     // The other documents are read as well: the cut of a split by place depends on them.
     let wanted = |number| !near.like.contains_key(&number);
     let mut reader = cleaned.file.read(wanted).map_err(|error| unwritable(&error))?;
-    let tally = &mut cleaned.tally;
+    let tally = &mut cleaned.accounts.tally;
     pipeline(
         context,
         (cleaned.file.file_bytes, "contaminated documents"),

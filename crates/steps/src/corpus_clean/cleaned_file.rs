@@ -2,23 +2,25 @@
 //! pass parses nothing.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use super::pipeline::{BATCH_BYTES, Batch};
 use crate::corpus_documents::Document;
+use crate::partial::{FileState, GrowingFile, ResumeError};
 
 /// Bytes of the two lengths before a document.
 const LENGTHS: u64 = 12;
 
 pub struct CleanedWriter {
-    path: PathBuf,
-    out: BufWriter<File>,
+    out: GrowingFile,
     pub cleaned: CleanedFile,
 }
 
 /// A complete file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CleanedFile {
     path: PathBuf,
     pub documents: u64,
@@ -28,26 +30,33 @@ pub struct CleanedFile {
 
 impl CleanedWriter {
     pub fn create(path: &Path) -> io::Result<Self> {
-        let out = BufWriter::with_capacity(1 << 18, File::create(path)?);
-        Ok(CleanedWriter { path: path.to_owned(), out, cleaned: CleanedFile::default() })
+        let cleaned = CleanedFile { path: path.to_owned(), ..CleanedFile::default() };
+        Ok(CleanedWriter { out: GrowingFile::create(path)?, cleaned })
+    }
+
+    /// Continues a file that held `cleaned`.
+    ///
+    /// # Errors
+    /// When it is shorter, or damaged.
+    pub fn resume(cleaned: CleanedFile, state: &FileState) -> Result<Self, ResumeError> {
+        Ok(CleanedWriter { out: GrowingFile::resume(&cleaned.path, state)?, cleaned })
+    }
+
+    /// Makes everything durable that was added.
+    pub fn sync(&mut self) -> io::Result<FileState> {
+        self.out.sync()
     }
 
     pub fn add(&mut self, document: &Document) -> io::Result<()> {
         let (id, text) = (document.id.as_bytes(), document.text.as_bytes());
-        self.out.write_all(&(id.len() as u32).to_le_bytes())?;
-        self.out.write_all(&(text.len() as u64).to_le_bytes())?;
-        self.out.write_all(id)?;
-        self.out.write_all(text)?;
+        self.out.append(&(id.len() as u32).to_le_bytes())?;
+        self.out.append(&(text.len() as u64).to_le_bytes())?;
+        self.out.append(id)?;
+        self.out.append(text)?;
         self.cleaned.documents += 1;
         self.cleaned.text_bytes += text.len() as u64;
         self.cleaned.file_bytes += LENGTHS + (id.len() + text.len()) as u64;
         Ok(())
-    }
-
-    pub fn finish(mut self) -> io::Result<CleanedFile> {
-        self.out.flush()?;
-        self.cleaned.path = self.path;
-        Ok(self.cleaned)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::accounts::replaced;
 use super::across::{contamination, drop_near, near_duplicates};
 use super::arguments::Arguments;
 use super::contamination::Contamination;
 use super::divide::{Divided, Part, divide, split};
-use super::first_pass::{Cleaned, clean};
+use super::first_pass::{Cleaned, Pace, clean};
 use super::near::NearDuplicates;
-use super::report::replaced;
 use super::text::Rules;
 use crate::handler::{StepContext, StepError, StepHandler, arguments};
 use stepwell_base::artifact::Outputs;
@@ -62,28 +62,32 @@ impl StepHandler for CorpusClean {
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
-        let arguments: Arguments = context.arguments()?;
-        let rules = arguments.rules()?;
-        let mut cleaned = clean(context, &arguments, &rules)?;
-        if let Some((from, to)) = &cleaned.nfkc_example {
-            let texts = cleaned.nfkc_changed;
-            let texts = if texts == 1 { "1 text".to_owned() } else { format!("{texts} texts") };
-            let example = if from.is_empty() { String::new() } else { format!(", such as `{from}` to `{to}`") };
-            context.reporter.note(format!(
-                "NFKC changed {texts}{example}; `nfkc = false` keeps text as it was written \
-                 (with the workflow `pretrain`: `-S nfkc=false`)"
-            ));
-        }
-        let near = near_duplicates(&arguments, &mut cleaned)?;
-        let left = drop_near(context, &mut cleaned, &near)?;
-        let split = split(&arguments, left);
-        let contamination = contamination(context, &arguments, &mut cleaned, split, &near)?;
-        let wanted = |number| !near.like.contains_key(&number);
-        let divided = divide(context, &arguments, &cleaned, split, wanted, &contamination.documents)?;
-        let outputs = outputs(context, &arguments, &rules, &cleaned, (&near, &contamination), divided)?;
-        cleaned.file.remove();
-        Ok(outputs)
+        run_with(context, Pace::default())
     }
+}
+
+pub(super) fn run_with(context: &mut StepContext<'_>, pace: Pace) -> Result<Outputs, StepError> {
+    let arguments: Arguments = context.arguments()?;
+    let rules = arguments.rules()?;
+    let mut cleaned = clean(context, &arguments, &rules, pace)?;
+    if let Some((from, to)) = &cleaned.accounts.nfkc_example {
+        let texts = cleaned.accounts.nfkc_changed;
+        let texts = if texts == 1 { "1 text".to_owned() } else { format!("{texts} texts") };
+        let example = if from.is_empty() { String::new() } else { format!(", such as `{from}` to `{to}`") };
+        context.reporter.note(format!(
+            "NFKC changed {texts}{example}; `nfkc = false` keeps text as it was written \
+             (with the workflow `pretrain`: `-S nfkc=false`)"
+        ));
+    }
+    let near = near_duplicates(&arguments, &cleaned)?;
+    let left = drop_near(context, &mut cleaned, &near)?;
+    let split = split(&arguments, left);
+    let contamination = contamination(context, &arguments, &mut cleaned, split, &near)?;
+    let wanted = |number| !near.like.contains_key(&number);
+    let divided = divide(context, &arguments, &cleaned, split, wanted, &contamination.documents)?;
+    let outputs = outputs(context, &arguments, &rules, &cleaned, (&near, &contamination), divided)?;
+    cleaned.remove();
+    Ok(outputs)
 }
 
 fn outputs(
@@ -96,18 +100,18 @@ fn outputs(
 ) -> Result<Outputs, StepError> {
     let Divided { train, validation, shards, train_ref, validation_ref } = divided;
     let across = near.like.iter().filter(|(document, (kept, _))| !cleaned.sources.same(**document, *kept)).count();
-    let replaced = replaced(&arguments.pii, &cleaned.replaced);
+    let replaced = replaced(&arguments.pii, &cleaned.accounts.replaced);
     let report = json!({
         "schema": 1,
-        "documents": { "in": cleaned.read.0, "train": train.documents, "validation": validation.documents },
+        "documents": { "in": cleaned.accounts.read.0, "train": train.documents, "validation": validation.documents },
         "bytes": {
-            "in": cleaned.read.1,
-            "normalised": cleaned.normalised_bytes,
+            "in": cleaned.accounts.read.1,
+            "normalised": cleaned.accounts.normalised_bytes,
             "train": train.text_bytes,
             "validation": validation.text_bytes,
         },
-        "dropped": cleaned.tally.rows(&rules.thresholds),
-        "nfkc_changed": cleaned.nfkc_changed,
+        "dropped": cleaned.accounts.tally.rows(&rules.thresholds),
+        "nfkc_changed": cleaned.accounts.nfkc_changed,
         "replaced": &replaced,
         "near_duplicates": { "within_sources": near.like.len() - across, "across_sources": across },
         "contamination": { "sequences": contamination.sequences, "too_short": contamination.too_short },
@@ -119,10 +123,10 @@ fn outputs(
         "validation_documents": validation.documents,
         "train_bytes": train.text_bytes,
         "validation_bytes": validation.text_bytes,
-        "dropped": cleaned.tally.counts(),
+        "dropped": cleaned.accounts.tally.counts(),
         "cleaning": accounts(cleaned, train, validation),
         "nfkc": arguments.nfkc,
-        "nfkc_changed": cleaned.nfkc_changed,
+        "nfkc_changed": cleaned.accounts.nfkc_changed,
         "replaced": replaced,
     });
     Ok(Outputs::of([("train", train_ref), ("validation", validation_ref), ("report", report)], values))
@@ -132,10 +136,10 @@ fn outputs(
 fn accounts(cleaned: &Cleaned, train: Part, validation: Part) -> Vec<Value> {
     let row = |what: &str, documents: u64, bytes: u64| json!({ "what": what, "documents": documents, "bytes": bytes });
     let mut rows = vec![
-        row("in", cleaned.read.0, cleaned.read.1),
-        row("after normalisation", cleaned.read.0, cleaned.normalised_bytes),
+        row("in", cleaned.accounts.read.0, cleaned.accounts.read.1),
+        row("after normalisation", cleaned.accounts.read.0, cleaned.accounts.normalised_bytes),
     ];
-    let dropped = cleaned.tally.dropped.iter().filter(|(_, dropped)| dropped.documents > 0);
+    let dropped = cleaned.accounts.tally.dropped.iter().filter(|(_, dropped)| dropped.documents > 0);
     rows.extend(dropped.map(|(reason, dropped)| {
         row(&format!("dropped: {}", reason.as_str().replace('_', " ")), dropped.documents, dropped.bytes)
     }));

@@ -1,5 +1,6 @@
 //! `corpus.clean`: normalises, filters, deduplicates and divides documents.
 
+mod accounts;
 mod across;
 mod arguments;
 mod cleaned_file;
@@ -11,8 +12,6 @@ mod hashing;
 mod near;
 mod pipeline;
 mod quality;
-mod reason;
-mod report;
 mod shards;
 mod sources;
 mod split;

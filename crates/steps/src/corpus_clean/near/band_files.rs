@@ -2,39 +2,58 @@
 //! signatures, from which candidates are checked.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::signature::{BANDS, HASHES, Signature};
+use crate::partial::{FileState, GrowingFile, ResumeError};
 
 /// Key of documents without words, which are nobody's duplicates.
 const NO_KEY: u64 = 0;
+/// Bytes of a key.
+const KEY: u64 = 8;
 
 pub struct BandFiles {
     folder: PathBuf,
-    bands: Vec<BufWriter<File>>,
-    signatures: BufWriter<File>,
+    /// One file per band, then that of the signatures.
+    files: Vec<GrowingFile>,
     documents: u64,
 }
 
 impl BandFiles {
     /// Creates empty files in `folder`.
     pub fn create(folder: &Path) -> io::Result<Self> {
-        let create = |name: String| Ok(BufWriter::with_capacity(1 << 16, File::create(folder.join(name))?));
-        Ok(BandFiles {
-            folder: folder.to_owned(),
-            bands: (0..BANDS).map(|band| create(band_name(band))).collect::<io::Result<_>>()?,
-            signatures: create(SIGNATURES.to_owned())?,
-            documents: 0,
-        })
+        let files = names().map(|name| GrowingFile::create(&folder.join(name))).collect::<io::Result<_>>()?;
+        Ok(BandFiles { folder: folder.to_owned(), files, documents: 0 })
+    }
+
+    /// Continues files that held the signatures of `documents`.
+    ///
+    /// # Errors
+    /// When one is shorter, or damaged.
+    pub fn resume(folder: &Path, documents: u64, states: &[FileState]) -> Result<Self, ResumeError> {
+        let files: Vec<GrowingFile> = names()
+            .zip(states)
+            .map(|(name, state)| GrowingFile::resume(&folder.join(name), state))
+            .collect::<Result<_, _>>()?;
+        let lengths = std::iter::repeat_n(KEY, BANDS).chain([HASHES as u64 * 4]).map(|bytes| bytes * documents);
+        if !files.iter().map(GrowingFile::bytes).eq(lengths) {
+            return Err(ResumeError::Damaged);
+        }
+        Ok(BandFiles { folder: folder.to_owned(), files, documents })
+    }
+
+    /// Makes everything durable that was added.
+    pub fn sync(&mut self) -> io::Result<Vec<FileState>> {
+        self.files.iter_mut().map(GrowingFile::sync).collect()
     }
 
     /// Appends the signature of the next document.
     pub fn add(&mut self, signature: Option<&Signature>) -> io::Result<()> {
-        for (band, file) in self.bands.iter_mut().enumerate() {
+        for (band, file) in self.files[..BANDS].iter_mut().enumerate() {
             let key = signature.map_or(NO_KEY, |signature| signature.band(band).max(1));
-            file.write_all(&key.to_le_bytes())?;
+            file.append(&key.to_le_bytes())?;
         }
         let mut bytes = [0; HASHES * 4];
         if let Some(Signature(hashes)) = signature {
@@ -42,15 +61,14 @@ impl BandFiles {
                 bytes.copy_from_slice(&hash.to_le_bytes());
             }
         }
-        self.signatures.write_all(&bytes)?;
+        self.files[BANDS].append(&bytes)?;
         self.documents += 1;
         Ok(())
     }
 
     /// Ends writing.
     pub fn finish(mut self) -> io::Result<Written> {
-        self.bands.iter_mut().try_for_each(Write::flush)?;
-        self.signatures.flush()?;
+        self.sync()?;
         let signatures = File::open(self.folder.join(SIGNATURES))?;
         Ok(Written { folder: self.folder, signatures, documents: self.documents })
     }
@@ -90,7 +108,7 @@ impl Written {
 
     /// Removes the files, which are large.
     pub fn remove(self) {
-        for name in (0..BANDS).map(band_name).chain([SIGNATURES.to_owned()]) {
+        for name in names() {
             // The scratch directory is removed with the step anyway.
             let _ = std::fs::remove_file(self.folder.join(name));
         }
@@ -98,6 +116,11 @@ impl Written {
 }
 
 const SIGNATURES: &str = "signatures";
+
+/// Names of the files: bands, then signatures.
+fn names() -> impl Iterator<Item = String> {
+    (0..BANDS).map(band_name).chain([SIGNATURES.to_owned()])
+}
 
 fn band_name(band: usize) -> String {
     format!("band-{band:02}")

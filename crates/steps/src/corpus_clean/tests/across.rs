@@ -104,3 +104,27 @@ fn training_text_that_held_out_text_shares_is_dropped() {
     let with = json!({"documents": lab.documents(&all), "contamination_words": 100});
     assert_eq!(lab.run(&CORPUS_CLEAN, &with).unwrap().values["dropped"]["contaminated"], 0);
 }
+
+/// Twelve shared words are chance, thirteen are a copy.
+#[test]
+fn contamination_counts_words_exactly() {
+    let lab = StepLab::new();
+    let word = |n: usize| format!("word{n}");
+    let quoted = |count: usize, mark: &str| {
+        let quote: Vec<String> = (5..5 + count).map(word).collect();
+        format!("Somebody wrote {mark} before {} and {mark} behind it", quote.join(" "))
+    };
+    let evaluation = (0..40).map(word).collect::<Vec<_>>().join(" ");
+    let mut all = vec![quoted(12, "twelve"), quoted(13, "thirteen"), quoted(14, "fourteen")];
+    all.extend(texts(20));
+    let with = json!({
+        "documents": lab.documents(&all),
+        "contamination_words": 13,
+        "evaluation": [lab.documents(&[evaluation])],
+        "validation": "tail",
+    });
+    let outputs = lab.run(&CORPUS_CLEAN, &with).unwrap();
+    let train = texts_of(&lab, &outputs.artifacts["train"]);
+    let kept: Vec<bool> = all[..3].iter().map(|text| train.contains(text)).collect();
+    assert_eq!(kept, [true, false, false]);
+}

@@ -3,3 +3,4 @@
 mod across;
 mod basics;
 mod report;
+mod resume;

@@ -7,8 +7,8 @@ use whatlang::Lang;
 
 use super::markup;
 use super::pii::{self, Pii, Replaced};
+use crate::corpus_clean::accounts::Reason;
 use crate::corpus_clean::quality::Thresholds;
-use crate::corpus_clean::reason::Reason;
 use crate::invisible;
 
 /// Rules for each document, applied in the order of the fields.
@@ -79,14 +79,15 @@ impl Rules {
         if self.strip_urls {
             text = Cow::Owned(markup::strip_urls(&text));
         }
-        if self.nfkc && is_nfkc_quick(text.chars()) != IsNormalized::Yes {
+        if self.nfkc && !text.is_ascii() && is_nfkc_quick(text.chars()) != IsNormalized::Yes {
             let composed: String = text.nfkc().collect();
             if composed != text.as_ref() {
                 result.nfkc = Some(first_change(&text));
                 text = Cow::Owned(composed);
             }
         }
-        result.text = without_control_characters(&text);
+        result.text =
+            if may_have_control_characters(&text) { without_control_characters(&text) } else { text.into_owned() };
         if let Some((text, replaced)) = pii::replace(&result.text, &self.pii) {
             (result.text, result.replaced) = (text, replaced);
         }
@@ -107,6 +108,12 @@ fn first_change(text: &str) -> (String, String) {
     let changed = |c: &char| is_nfkc_quick(std::iter::once(*c)) == IsNormalized::No;
     let first = text.chars().find(changed);
     first.map(|c| (c.to_string(), std::iter::once(c).nfkc().collect())).unwrap_or_default()
+}
+
+/// False for text that [`without_control_characters`] certainly leaves as it is. Only looks at bytes: the first bytes of
+/// U+0080 to U+00BF, U+2000 to U+2FFF and U+F000 to U+FFFF stand for all characters beyond ASCII that it changes.
+fn may_have_control_characters(text: &str) -> bool {
+    text.bytes().any(|byte| matches!(byte, 0..=0x08 | 0x0B..=0x1F | 0x7F | 0xC2 | 0xE2 | 0xEF))
 }
 
 /// Converts line breaks and page breaks to `\n`. Removes zero-width spaces, byte order marks, and all other control

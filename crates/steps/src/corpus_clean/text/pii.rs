@@ -59,6 +59,9 @@ pub type Replaced = [u64; Pii::ALL.len()];
 
 /// Replaces the wanted forms. Returns `None` if there are none.
 pub fn replace(text: &str, wanted: &[Pii]) -> Option<(String, Replaced)> {
+    if wanted.is_empty() {
+        return None;
+    }
     let mut out = String::new();
     let mut replaced = Replaced::default();
     let (mut copied, mut at) = (0, 0);

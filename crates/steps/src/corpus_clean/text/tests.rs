@@ -3,7 +3,7 @@
 use super::markup::{strip_markup, strip_urls};
 use super::normalise::Rules;
 use super::pii::{Pii, replace};
-use crate::corpus_clean::reason::Reason;
+use crate::corpus_clean::accounts::Reason;
 
 /// The cleaned text, or the reason to drop it.
 fn clean(rules: &Rules, text: &str) -> Result<String, Reason> {
@@ -100,6 +100,17 @@ fn personal_data_of_a_known_form_is_replaced() {
     let (text, counts) = replace("a@b.de 8.8.8.8 c@d.fr", &[Pii::Email]).unwrap();
     assert_eq!((text.as_str(), counts), ("[email] 8.8.8.8 [email]", [2, 0, 0, 0, 0]));
     assert_eq!(replace("a@b.de", &[]), None);
+}
+
+/// Looking at bytes first must not miss a character.
+#[test]
+fn every_control_character_is_found() {
+    for c in ('\0'..='\u{3100}').chain(['\u{FEFF}', '\u{FFFD}']) {
+        let text = format!("a{c}b");
+        let goes = c.is_control() && !matches!(c, '\n' | '\t')
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{200B}');
+        assert_eq!(clean(&Rules::default(), &text).unwrap() != text, goes, "{c:?}");
+    }
 }
 
 proptest::proptest! {

@@ -1,8 +1,10 @@
 //! Reasons to drop a document.
 
-use super::quality::{Rule, rule};
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+use crate::corpus_clean::quality::{Rule, rule};
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Reason {
     Empty,
     TooShort,

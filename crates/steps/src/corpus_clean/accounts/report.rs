@@ -2,25 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::quality::Thresholds;
 use super::reason::Reason;
-use super::text::{Pii, Replaced};
+use crate::corpus_clean::quality::Thresholds;
+use crate::corpus_clean::text::{Pii, Replaced};
 
 /// Characters of a document that a sample shows.
 const SHOWN_CHARS: usize = 200;
 
 /// A dropped document, as an example of its reason.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Sample {
     pub id: String,
     /// Measurement of the rule.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// The document that was kept in place of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<String>,
     /// Its number among the cleaned documents.
     #[serde(skip)]
@@ -40,17 +40,19 @@ pub fn excerpt(text: &str) -> String {
 }
 
 /// Documents that were dropped for one reason.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub struct Dropped {
     pub documents: u64,
     /// Bytes of their cleaned text.
     pub bytes: u64,
     /// Those with the smallest hashes: a choice that depends on nothing but the documents.
+    #[serde(with = "pairs")]
     samples: BTreeMap<(u64, u64), Sample>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tally {
+    #[serde(with = "pairs")]
     pub dropped: BTreeMap<Reason, Dropped>,
     /// Samples kept of each reason.
     most_samples: usize,
@@ -130,6 +132,26 @@ impl Tally {
             row
         };
         self.dropped.iter().map(row).collect()
+    }
+}
+
+/// Maps whose keys are no text, as lists of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub fn deserialize<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
