@@ -1,8 +1,8 @@
 """Import, cleaning and tokenising of JSON lines: Stepwell and `datasets` + `tokenizers`, in turns.
 
-    python scripts/bench_data.py --stepwell target/release/stepwell --bytes 1000000000 --turns 3
+    python scripts/bench_data.py --stepwell target/release/stepwell --text wiki.txt --bytes 1000000000 --turns 3
 
-Makes a corpus of random documents over the words of TEXT, or takes JSONL. Both sides read it, apply NFKC, remove control
+Makes a corpus of random documents from sentences of TEXT, or takes JSONL. Both sides read it, apply NFKC, remove control
 characters, drop short documents and exact duplicates, and encode with the same tokenizer, on all cores. Prints seconds, MB/s and
 peak memory (the largest process of a side) of every turn, and the medians. `--near 0.8` adds near-duplicates to Stepwell's side.
 """
@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import resource
 import shutil
 import statistics
@@ -46,17 +47,31 @@ with = { documents = "{{ steps.clean.outputs.train }}", tokenizer = "{{ steps.to
 """
 
 
-def corpus(path, text, size):
-    """Documents of sentences in random order, one in twenty a duplicate."""
+SYLLABLES = "ba con der el fi gra ho in ju kle lo men nor op pra qui re sta tu un ver wi xa yo zan".split()
+
+
+def word(rng):
+    """A made-up word: text of the world has rare words all over, which no cache of words knows."""
+    made = "".join(rng.choices(SYLLABLES, k=rng.randint(2, 4)))
+    return made.capitalize() if rng.random() < 0.3 else made
+
+
+def corpus(path, texts, size):
+    """Documents of sentences in random order, one word in twelve replaced; one document in twenty occurred before."""
     rng = random.Random(1)
-    sentences = [part.strip() for part in Path(text).read_text().split(" . ") if part.strip()]
+    sentences = []
+    for text in texts:
+        parts = Path(text).read_text(encoding="utf-8").replace(" . ", "\n").replace(". ", "\n").split("\n")
+        sentences += [part.strip().split() for part in parts if part.strip()]
     written, documents = 0, []
     with open(path, "w", encoding="utf-8") as out:
         while written < size:
             if documents and rng.random() < 0.05:
                 document = rng.choice(documents)
             else:
-                document = " . ".join(rng.choices(sentences, k=rng.randint(3, 40)))
+                chosen = rng.choices(sentences, k=rng.randint(3, 40))
+                words = [[word(rng) if rng.random() < 1 / 12 else old for old in sentence] for sentence in chosen]
+                document = ". ".join(" ".join(sentence) for sentence in words)
                 if len(documents) < 1000:
                     documents.append(document)
             line = json.dumps({"text": document}, ensure_ascii=False) + "\n"
@@ -64,12 +79,11 @@ def corpus(path, text, size):
             written += len(line.encode())
 
 
+CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
+
+
 def clean(batch):
-    kept = []
-    for text in batch["text"]:
-        text = unicodedata.normalize("NFKC", text)
-        kept.append("".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc"))
-    return {"text": kept}
+    return {"text": [CONTROL.sub("", unicodedata.normalize("NFKC", text)) for text in batch["text"]]}
 
 
 def python_side(jsonl, tokenizer, folder, processes):
@@ -115,7 +129,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stepwell", default="target/release/stepwell")
     parser.add_argument("--bytes", type=int, default=1_000_000_000)
-    parser.add_argument("--text", help="text to take sentences from")
+    parser.add_argument("--text", nargs="+", help="texts to take sentences from")
     parser.add_argument("--jsonl", help="a corpus in place of a random one")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--near", type=float, default=0.0)
@@ -149,13 +163,12 @@ def main():
                     [binary, "--state-dir", str(state), "show", "last", "--output", "json"], capture_output=True, check=True
                 )
                 for step in json.loads(shown.stdout)["steps"]:
-                    print(f"  {step['id']}: {step.get('started_at')} to {step.get('ended_at')}")
+                    print(f"  {step['id']}: {step['compute_seconds']:.1f} s")
                     if step["id"] == "tokenizer":
                         digest = step["outputs"]["tokenizer"]["digest"]
-                        content = subprocess.run(
-                            [binary, "--state-dir", str(state), "artifact", "cat", digest], capture_output=True, check=True
-                        )
-                        tokenizer.write_bytes(content.stdout)
+                        tokenizer.unlink(missing_ok=True)
+                        get = [binary, "--state-dir", str(state), "artifact", "get", digest, str(tokenizer)]
+                        subprocess.run(get, stdout=subprocess.DEVNULL, check=True)
                 shutil.rmtree(state)
             if args.only != "stepwell":
                 out = folder / "python"
