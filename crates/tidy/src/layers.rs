@@ -21,7 +21,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("models", &["base"]),
     ("inference", &["base", "thread-team", "models"]),
     ("batch", &["base"]),
-    ("steps", &["base", "statistics", "workflow", "run", "artifact", "columns", "train", "models", "inference", "batch"]),
+    (
+        "steps",
+        &["base", "statistics", "workflow", "run", "artifact", "columns", "train", "models", "inference", "batch"],
+    ),
     ("engine", &["base", "workflow", "run", "artifact", "store", "steps"]),
     ("bench", &["base", "workflow", "run", "store", "train", "models", "inference", "steps"]),
     ("http", &["base", "workflow", "run", "artifact", "store", "batch"]),
