@@ -6,6 +6,7 @@
 mod copy;
 mod durable;
 mod error;
+mod holds;
 mod local;
 mod materialise;
 mod outside;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use copy::copy_differences;
 pub use error::ArtifactError;
+pub use holds::{Attempts, Held, Holder};
 pub use local::ArtifactStore;
 pub use outside::{Listing, OutsideError, OutsideFile, open_regular};
 pub use space::{HEADROOM_BYTES, free_bytes};

@@ -13,6 +13,7 @@ use stepwell_base::faults::around;
 
 use super::durable;
 use super::error::ArtifactError;
+use super::holds::{Holder, Holds};
 use super::outside::open_regular;
 use super::stamp::Stamp;
 use super::tree::Tree;
@@ -31,6 +32,7 @@ pub struct ArtifactStore {
 struct Inner {
     blobs: PathBuf,
     temp: PathBuf,
+    holds: Holds,
     /// State of each file at the time its content had the right digest.
     verified: Mutex<HashMap<Digest, Stamp>>,
     /// True for each shard folder whose own entry in `blobs` is known to be durable.
@@ -40,8 +42,14 @@ struct Inner {
 impl ArtifactStore {
     /// Opens the store of a state directory and creates missing folders.
     pub fn open(state_dir: &Path) -> Result<Self, ArtifactError> {
+        ArtifactStore::open_as(state_dir, &Holder::Process)
+    }
+
+    /// Like [`ArtifactStore::open`]; clean-ups leave alone what this handle publishes, as long as `holder` says.
+    pub fn open_as(state_dir: &Path, holder: &Holder) -> Result<Self, ArtifactError> {
         let root = state_dir.join("artifacts");
         let inner = Inner {
+            holds: Holds::new(&root, holder),
             blobs: root.join("blobs"),
             temp: root.join("tmp"),
             verified: Mutex::default(),
@@ -108,6 +116,18 @@ impl ArtifactStore {
             writer.write_all(chunk).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))
         })?;
         writer.finish()
+    }
+
+    /// Writes a file of the state directory that is no artifact, or replaces it; durable on return, and never half there.
+    ///
+    /// # Errors
+    /// `NoSpace` or `Io`.
+    pub fn put_beside(&self, path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        durable::create_dir(folder)?;
+        let mut writer = self.writer("")?;
+        writer.write_all(bytes).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))?;
+        writer.finish_as(path, folder)
     }
 
     /// Creates a temporary file that becomes an artifact.
@@ -240,6 +260,10 @@ impl ArtifactStore {
         Ok(removed)
     }
 
+    pub(super) fn holds(&self) -> &Holds {
+        &self.inner.holds
+    }
+
     pub(super) fn blobs_dir(&self) -> &Path {
         &self.inner.blobs
     }
@@ -255,6 +279,7 @@ impl ArtifactStore {
 
     /// Gives a synced temporary file its final name, unless intact content already has it.
     pub(super) fn adopt(&self, temp: &Path, digest: &Digest, size: u64) -> Result<(), ArtifactError> {
+        let _gate = self.inner.holds.note(digest)?;
         let shard = self.durable_shard(digest)?;
         let target = self.blob_path(digest);
         let intact = match fs::metadata(&target) {

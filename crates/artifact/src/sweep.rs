@@ -1,4 +1,4 @@
-//! Lists everything in the store, referenced or not.
+//! Lists everything in the store, referenced or not, and removes what nobody needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use stepwell_base::artifact::Digest;
 
 use super::error::ArtifactError;
+use super::holds::{Attempts, Held};
 use super::local::ArtifactStore;
 
 impl ArtifactStore {
@@ -27,6 +28,34 @@ impl ArtifactStore {
     pub fn unpublished(&self) -> Result<Vec<(PathBuf, u64)>, ArtifactError> {
         let files = entries(self.temp_dir())?;
         Ok(files.into_iter().filter_map(|path| path.metadata().ok().map(|found| (path, found.len()))).collect())
+    }
+
+    /// Content that processes have published and that no row may refer to yet. To find unused content while processes
+    /// publish: list candidates, read this, then read the rows; remove the rest with
+    /// [`ArtifactStore::remove_unless_held`].
+    pub fn held(&self) -> Result<Held, ArtifactError> {
+        self.holds().held()
+    }
+
+    /// Removes content that no process has published since `held` was read, and returns its digests.
+    /// Publishers wait meanwhile, so pass few digests.
+    ///
+    /// # Errors
+    /// When a file exists but cannot be removed.
+    pub fn remove_unless_held(&self, digests: &[Digest], held: &mut Held) -> Result<Vec<Digest>, ArtifactError> {
+        let _gate = self.holds().close(held)?;
+        let free = digests.iter().filter(|digest| !held.contains(digest));
+        free.map(|digest| self.remove(digest).map(|()| digest.clone())).collect()
+    }
+
+    /// Forgets what an attempt has published: rows refer to it, or nothing ever will.
+    pub fn release(&self, attempt: &str) {
+        self.holds().release(attempt);
+    }
+
+    /// Forgets publications that no longer count.
+    pub fn forget_holds(&self, attempts: Attempts) -> Result<(), ArtifactError> {
+        self.holds().forget(attempts)
     }
 }
 

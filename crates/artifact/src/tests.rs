@@ -44,7 +44,7 @@ fn put_file_streams_a_large_file_to_the_same_digest_as_put_bytes() {
     let path = dir.path().join("large");
     fs::write(&path, &bytes).unwrap();
     assert_eq!(store.put_file(&path, "x").unwrap(), store.put_bytes(&bytes, "x").unwrap());
-    assert_eq!(files_below(&dir.path().join("new/state/artifacts")), 1);
+    assert_eq!(files_below(&dir.path().join("new/state/artifacts/blobs")), 1);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn clean_temp_removes_what_a_killed_writer_left() {
     std::mem::forget(store.writer("x").unwrap());
     assert_eq!(store.clean_temp().unwrap(), 1);
     assert_eq!(store.clean_temp().unwrap(), 0);
-    assert_eq!(files_below(dir.path()), 1);
+    assert_eq!(files_below(&dir.path().join("new/state/artifacts/blobs")), 1);
     store.verify(&kept).unwrap();
 }
 

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use stepwell_base::artifact::{ArtifactRef, Digest};
 use stepwell_base::faults::around;
 
+use super::durable;
 use super::error::ArtifactError;
 use super::local::ArtifactStore;
 use super::space;
 
 const BUFFER: usize = 256 * 1024;
+const READ_ONLY: u32 = 0o444;
+const PRIVATE: u32 = 0o600;
 
 /// Turns its content into an artifact with `finish`. Dropped before that, it leaves nothing behind.
 pub struct ArtifactWriter {
@@ -75,15 +78,25 @@ impl ArtifactWriter {
     /// # Errors
     /// When the content cannot be written completely, synced or renamed. Nothing is left behind then.
     pub fn finish(mut self) -> Result<ArtifactRef, ArtifactError> {
+        self.sync(READ_ONLY)?;
+        let content = self.file.get_ref();
+        let (digest, size) = (Digest::from(content.hasher.finalize()), content.size);
+        self.store.adopt(&self.temp.0, &digest, size)?;
+        Ok(ArtifactRef { digest, size, media_type: self.media_type })
+    }
+
+    /// Gives the written content this name instead of its digest, and replaces an earlier file; durable on return.
+    pub(super) fn finish_as(mut self, path: &Path, folder: &Path) -> Result<(), ArtifactError> {
+        self.sync(PRIVATE)?;
+        durable::publish(&self.temp.0, path, folder)
+    }
+
+    fn sync(&mut self, mode: u32) -> Result<(), ArtifactError> {
         let failed = |source| ArtifactError::io("write", &self.temp.0, source);
         self.file.flush().map_err(failed)?;
         let content = self.file.get_ref();
-        content.file.set_permissions(Permissions::from_mode(0o444)).map_err(failed)?;
-        around!("artifact.fsync", content.file.sync_all()).map_err(failed)?;
-        let digest = Digest::from(content.hasher.finalize());
-        let size = content.size;
-        self.store.adopt(&self.temp.0, &digest, size)?;
-        Ok(ArtifactRef { digest, size, media_type: self.media_type })
+        content.file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
+        around!("artifact.fsync", content.file.sync_all()).map_err(failed)
     }
 }
 
