@@ -83,7 +83,12 @@ impl From<MaintenanceError> for CliError {
             MaintenanceError::Unreadable { .. } => {
                 return CliError::new(ErrorKind::Damaged, error.to_string()).hints(error.hint());
             }
-            MaintenanceError::NotEnded { .. } | MaintenanceError::InUse { .. } => ErrorKind::Refused,
+            MaintenanceError::NotEnded { .. } | MaintenanceError::InUse { .. } | MaintenanceError::Refused { .. } => {
+                ErrorKind::Refused
+            }
+            MaintenanceError::NoSuchValue { .. } => ErrorKind::Usage,
+            MaintenanceError::Unanswered => ErrorKind::Busy,
+            MaintenanceError::Unusable { .. } | MaintenanceError::Stopped => ErrorKind::Engine,
             MaintenanceError::Io { .. } | MaintenanceError::NoProvenance { .. } => ErrorKind::Engine,
         };
         let hint = error.hint();

@@ -21,6 +21,8 @@ pub struct Removal<'a> {
     pub sweep: Sweep,
     /// Most runs to list for people.
     pub most: usize,
+    /// The flag that lists all runs.
+    pub all: &'static str,
 }
 
 impl Removal<'_> {
@@ -38,17 +40,17 @@ impl Removal<'_> {
 
     fn text(&self, runs: &[(&PrunedRun, Option<PathBuf>)]) -> String {
         let Collected { pruned, artifacts, temporary, scratch } = self.collected;
-        let (prune, remove) = match self.sweep {
-            Sweep::DryRun => ("would prune", "would remove"),
-            Sweep::Remove => ("pruned", "removed"),
+        let remove = match self.sweep {
+            Sweep::DryRun => "would remove",
+            Sweep::Remove => "removed",
         };
-        let mut text = format!("{prune} {}\n", counted(pruned.len(), "run"));
+        let mut text = format!("{remove} {}\n", counted(pruned.len(), "run"));
         if !pruned.is_empty() {
             let header = ["run", "name", "status", "ended", "size", "result", "tags"];
             text.push_str(&table(&header, runs.iter().take(self.most).map(|(run, _)| cells(run)).collect()));
         }
         if let Some(more) = pruned.len().checked_sub(self.most).filter(|more| *more > 0) {
-            text.push_str(&format!("and {more} more, with `--all`\n"));
+            text.push_str(&format!("and {more} more, with `{}`\n", self.all));
         }
         let mut line = |amount: &Amount, what: &str| {
             let count = counted(usize::try_from(amount.files).unwrap_or(usize::MAX), what);
@@ -165,11 +167,11 @@ mod tests {
         let folder = PathBuf::from("/x/exports/pretrain-1-0abc01d3");
         let runs: Vec<(&PrunedRun, Option<PathBuf>)> =
             collected.pruned.iter().map(|run| (run, (run.bytes > 0).then(|| folder.clone()))).collect();
-        let plan = Removal { collected: &collected, sweep: Sweep::DryRun, most: 2 };
+        let plan = Removal { collected: &collected, sweep: Sweep::DryRun, most: 2, all: "--all" };
         assert_eq!(
             plan.text(&runs),
             "\
-would prune 3 runs
+would remove 3 runs
 RUN       NAME        STATUS     ENDED                 SIZE     RESULT                     TAGS
 630001d3  pretrain-2  failed     2026-11-30 05:00:00Z  0 B
 0abc01d3  pretrain-1  succeeded  2026-11-30 05:00:00Z  3.0 MiB  eval bits_per_byte 2.1834  baseline, v2

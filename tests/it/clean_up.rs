@@ -129,7 +129,7 @@ fn rm_removes_exactly_these_runs_and_keeps_what_others_need() {
     assert!(shared.exists() && !own.exists());
     assert_sound(&sandbox);
     assert_eq!(names(&sandbox.stepwell(&["list", "--output", "json"]).ok().json()), ["flow-3"]);
-    sandbox.stepwell(&["rm", "flow-1"]).exits(6).says(&["was pruned on"]);
+    sandbox.stepwell(&["rm", "flow-1"]).exits(6).says(&["was removed on"]);
     let left = sandbox.stepwell(&["gc", "--dry-run", "--output", "json"]).ok().json();
     assert_eq!(left["bytes"], 0, "{left}");
 }
@@ -181,7 +181,7 @@ fn gc_names_what_would_go_and_failed_runs_go_first() {
             .exits(3);
     }
     let plan = sandbox.stepwell(&["gc", "--keep-runs", "2", "--dry-run"]).ok();
-    for word in ["would prune 2 runs", "flow-3", "flow-4", "failed", "bad", "RESULT"] {
+    for word in ["would remove 2 runs", "flow-3", "flow-4", "failed", "bad", "RESULT"] {
         assert!(plan.stdout.contains(word), "{word}: {}", plan.stdout);
     }
     assert!(plan.stderr.contains("stepwell keep RUN"), "{}", plan.stderr);
@@ -192,6 +192,33 @@ fn gc_names_what_would_go_and_failed_runs_go_first() {
     assert_eq!(names(&plan), ["flow-2"]);
     let result = serde_json::json!({ "step": "judge", "name": "val_loss", "value": 2.5 });
     assert_eq!(plan["runs"][0]["result"], result, "{plan}");
+    assert_sound(&sandbox);
+}
+
+#[test]
+fn gc_keeps_the_best_by_a_value() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "fit.toml",
+        "name = \"fit\"\n[params]\nloss = 1.0\n[[step]]\nid = \"eval\"\nkind = \"command\"\n\
+         with.shell = 'echo \"{\\\"loss\\\": $LOSS}\" > \"$STEPWELL_VALUES\"'\nwith.env = { LOSS = \"{{ params.loss }}\" }\n",
+    );
+    for loss in ["3.0", "1.5", "2.0", "9.0"] {
+        sandbox.stepwell(&["run", "fit.toml", "-S", &format!("loss={loss}")]).ok();
+    }
+    sandbox.stepwell(&["gc", "--keep-best", "2"]).exits(2).says(&["--by eval.bits_per_byte"]);
+    sandbox
+        .stepwell(&["gc", "--keep-best", "2", "--by", "eval.lost"])
+        .exits(2)
+        .says(&["no ended run has", "STEP.VALUE"]);
+    let best = ["gc", "--keep-best", "2", "--by", "eval.loss"];
+    let plan = sandbox.stepwell(&[&best[..], &["--dry-run"]].concat()).ok().stdout;
+    assert!(plan.starts_with("would remove 2 runs\n") && plan.contains("eval loss 9.0000"), "{plan}");
+    let max = sandbox.stepwell(&[&best[..], &["--goal", "max", "--dry-run", "--output", "json"]].concat()).ok().json();
+    assert_eq!(names(&max), ["fit-2", "fit-3"]);
+    sandbox.write("stepwell.toml", "[retention]\nkeep_best = { by = \"eval.loss\", count = 2 }\n");
+    let done = sandbox.stepwell(&["gc", "--output", "json"]).ok().json();
+    assert_eq!(names(&done), ["fit-1", "fit-4"]);
     assert_sound(&sandbox);
 }
 
@@ -247,7 +274,7 @@ fn a_backup_with_artifacts_has_logs() {
 }
 
 #[test]
-fn every_verb_says_that_a_run_was_pruned() {
+fn every_verb_says_that_a_run_was_removed() {
     let sandbox = flow();
     run(&sandbox, "one");
     sandbox.stepwell(&["rm", "last"]).ok();
@@ -275,27 +302,28 @@ fn every_verb_says_that_a_run_was_pruned() {
     ] {
         let words: Vec<&str> = verb.split(' ').collect();
         let said = sandbox.stepwell(&words);
-        assert!(said.code == 6 && said.stderr.contains("was pruned on"), "{verb}: {}\n{}", said.code, said.stderr);
+        assert!(said.code == 6 && said.stderr.contains("was removed on"), "{verb}: {}\n{}", said.code, said.stderr);
     }
     let shown = sandbox.stepwell(&["show", "flow-1"]).ok().stdout;
     assert!(shown.contains("only its history is left"), "{shown}");
-    let watched = sandbox.stepwell(&["watch", "flow-1"]).ok().says(&["was pruned on"]);
+    let watched = sandbox.stepwell(&["watch", "flow-1"]).ok().says(&["was removed on"]);
     assert!(watched.stdout.contains("succeeded"), "its events are left: {}", watched.stdout);
-    // Tags and notes of a pruned run stay and can be changed.
+    // Tags and notes of a removed run stay and can be changed.
     sandbox.stepwell(&["tag", "flow-1", "gone"]).ok();
 }
 
 #[test]
-fn nobody_can_remove_runs_under_a_running_engine() {
+fn a_foreground_engine_removes_runs_of_others_and_not_its_own() {
     let sandbox = flow();
     run(&sandbox, "one");
     sandbox.write("wait.toml", "name = \"wait\"\n[[step]]\nid = \"a\"\nkind = \"approval\"\nwith.prompt = \"?\"\n");
     let mut engine = sandbox.start(&["run", "wait.toml"]);
     eventually("the run waits", || sandbox.query_count("step WHERE status = 'waiting'") == 1);
-    sandbox.stepwell(&["rm", "flow"]).exits(7).says(&["in use by engine process"]);
     sandbox.stepwell(&["rm", "flow", "--dry-run"]).ok();
+    sandbox.stepwell(&["rm", "wait"]).exits(2).says(&["stepwell cancel"]);
+    sandbox.stepwell(&["rm", "flow"]).ok();
     signal(engine.id(), "INT");
     engine.wait().unwrap();
-    sandbox.stepwell(&["rm", "flow"]).ok();
     sandbox.stepwell(&["rm", "wait"]).exits(2).says(&["stepwell cancel"]);
+    assert_sound(&sandbox);
 }

@@ -11,6 +11,7 @@ mod bench_train;
 mod bit_flips;
 mod chaos;
 mod clean_up;
+mod clean_up_beside;
 mod cli;
 mod cluster;
 mod control;

@@ -238,7 +238,7 @@ fn what_is_not_there_is_named() {
     sandbox.stepwell(&["run", "w.toml", "--name", "gone"]).ok();
     sandbox.stepwell(&["gc", "--keep-runs", "0"]).ok();
     for verb in [&["logs"][..], &["explain"], &["artifact", "ls"], &["artifact", "show", "gone/a/b"], &["retry"]] {
-        sandbox.stepwell(verb).exits(6).says(&["was pruned"]);
+        sandbox.stepwell(verb).exits(6).says(&["was removed"]);
     }
     assert!(sandbox.stepwell(&["list"]).ok().stdout.contains("no runs"));
 }
@@ -362,7 +362,7 @@ fn what_a_person_wants_to_know_at_the_end_is_there() {
     eventually("it waits", || sandbox.query_count("step WHERE id = 'ok' AND status = 'waiting'") == 1);
     let detached = sandbox.stepwell(&["run", "w.toml", "--detach"]).ok();
     detached.says(&[&format!("hint: process {} runs it", worker.id())]);
-    let refused = sandbox.stepwell(&["rm", "w-1"]);
+    let refused = sandbox.stepwell(&["worker"]);
     refused.exits(7).says(&["that is `stepwell worker`, which ends only when it is stopped", "write a checkpoint"]);
     sandbox.stepwell(&["approve", "w-1", "ok", "--by", "mia", "--comment", "fine"]).ok();
     let watched = sandbox.stepwell(&["watch", "w-1"]).ok().stdout;
@@ -435,5 +435,5 @@ fn what_other_programs_call_it_works() {
     sandbox.stepwell(&["rerun", "w-1"]).ok();
     assert_eq!(sandbox.show()["steps"][0]["attempts"], 1, "it ran again");
     sandbox.stepwell(&["rm", "w-1"]).ok();
-    sandbox.stepwell(&["logs", "w-1"]).exits(6).says(&["was pruned on"]);
+    sandbox.stepwell(&["logs", "w-1"]).exits(6).says(&["was removed on"]);
 }

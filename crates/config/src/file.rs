@@ -6,6 +6,7 @@ use super::limits;
 use super::settings::{ColorChoice, OutputFormat, Partial, Switch};
 use super::webhooks;
 use stepwell_base::suggest;
+use stepwell_run::retention::{Goal, KeepBest};
 use stepwell_workflow::diagnostic::{Problems, SpecErrors};
 use stepwell_workflow::document::{self, Node, Table};
 
@@ -26,7 +27,9 @@ const KEYS: [&str; 15] = [
     "notify",
     "webhook",
 ];
-const RETENTION_KEYS: [&str; 2] = ["keep_runs", "keep_days"];
+const RETENTION_KEYS: [&str; 3] = ["keep_runs", "keep_days", "keep_best"];
+const BEST_KEYS: [&str; 3] = ["by", "count", "goal"];
+const BEST_EXAMPLE: &str = "keep_best = { by = \"eval.bits_per_byte\", count = 3, goal = \"min\" }";
 
 /// Reads the text of a configuration file. `home` stands for a leading `~`.
 pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Partial, SpecErrors> {
@@ -37,10 +40,11 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
     let mut folder = |key: &str| text(key).filter(|path| !path.is_empty()).map(|path| expand(&path, home));
     let (state_dir, export_dir) = (folder("state_dir"), folder("export_dir"));
     let device = text("device");
-    let [keep_runs, keep_days] = retention(&table, &mut problems);
+    let Kept { keep_runs, keep_days, keep_best } = retention(&table, &mut problems);
     let partial = Partial {
         keep_runs,
         keep_days,
+        keep_best,
         state_dir,
         export_dir,
         device,
@@ -69,12 +73,22 @@ fn crash_loop_limit(node: &Node, problems: &mut Problems) -> Option<u64> {
     limit
 }
 
-fn retention(table: &Table, problems: &mut Problems) -> [Option<u64>; 2] {
-    let Some(node) = table.get("retention") else { return [None; 2] };
-    let Some(limits) = node.table("retention", "retention = { keep_runs = 10 }", problems) else { return [None; 2] };
-    limits.only(&RETENTION_KEYS, " in [retention]", problems);
-    RETENTION_KEYS.map(|key| {
-        let node = limits.get(key)?;
+/// The rules in `[retention]`.
+#[derive(Default)]
+struct Kept {
+    keep_runs: Option<u64>,
+    keep_days: Option<u64>,
+    keep_best: Option<KeepBest>,
+}
+
+fn retention(table: &Table, problems: &mut Problems) -> Kept {
+    let Some(node) = table.get("retention") else { return Kept::default() };
+    let Some(rules) = node.table("retention", "retention = { keep_runs = 10 }", problems) else {
+        return Kept::default();
+    };
+    rules.only(&RETENTION_KEYS, " in [retention]", problems);
+    let mut limit = |key: &str| {
+        let node = rules.get(key)?;
         let limit = node.to_json().as_u64();
         if limit.is_none() {
             problems
@@ -82,7 +96,28 @@ fn retention(table: &Table, problems: &mut Problems) -> [Option<u64>; 2] {
                 .hint("leave it out to keep all");
         }
         limit
-    })
+    };
+    let (keep_runs, keep_days) = (limit("keep_runs"), limit("keep_days"));
+    Kept { keep_runs, keep_days, keep_best: rules.get("keep_best").and_then(|node| keep_best(node, problems)) }
+}
+
+fn keep_best(node: &Node, problems: &mut Problems) -> Option<KeepBest> {
+    let rule = node.table("keep_best", BEST_EXAMPLE, problems)?;
+    rule.only(&BEST_KEYS, " in `keep_best`", problems);
+    let goal = match rule.get("goal") {
+        Some(_) => choice::<Goal>(rule, "goal", &Goal::NAMES, problems)?,
+        None => Goal::Min,
+    };
+    let by = rule.get("by").and_then(|node| node.text("by", problems)).map(|text| text.value);
+    let count = rule.get("count").and_then(|node| node.to_json().as_u64());
+    let best = by.zip(count).map(|(by, count)| KeepBest { count, by, goal });
+    let best = best.filter(|rule| rule.step_and_value().is_some());
+    if best.is_none() {
+        problems
+            .at(&node.span, "`keep_best` needs `by`, a STEP.VALUE, and `count`, an integer of at least 0")
+            .hint(BEST_EXAMPLE);
+    }
+    best
 }
 
 fn choice<T: std::str::FromStr>(table: &Table, key: &str, names: &[&str], problems: &mut Problems) -> Option<T> {

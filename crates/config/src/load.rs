@@ -148,6 +148,10 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             [(project.keep_days.map(Some), project_origin()), (user.keep_days.map(Some), user_origin())],
             None,
         ),
+        keep_best: first(
+            [(project.keep_best.map(Some), project_origin()), (user.keep_best.map(Some), user_origin())],
+            None,
+        ),
         pools,
         rate_limits: first(
             [(project.rate_limits, project_origin()), (user.rate_limits, user_origin())],

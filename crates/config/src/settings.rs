@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use stepwell_base::amount;
+use stepwell_run::retention::KeepBest;
 use stepwell_workflow::limits::Limits;
 use stepwell_workflow::pools::Pools;
 use stepwell_workflow::rate_limit::RateLimit;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub keep_runs: Setting<Option<u64>>,
     /// Days for which `gc` keeps ended runs; `None` keeps them for ever.
     pub keep_days: Setting<Option<u64>>,
+    /// Best runs of each workflow that `gc` keeps.
+    pub keep_best: Setting<Option<KeepBest>>,
     /// Pools that steps share, by name; only from files.
     pub pools: Setting<Pools>,
     pub rate_limits: Setting<BTreeMap<String, RateLimit>>,
@@ -88,6 +91,7 @@ pub struct Partial {
     pub color: Option<ColorChoice>,
     pub keep_runs: Option<u64>,
     pub keep_days: Option<u64>,
+    pub keep_best: Option<KeepBest>,
     pub pools: Option<Pools>,
     pub rate_limits: Option<BTreeMap<String, RateLimit>>,
     pub alert_command: Option<Vec<String>>,
@@ -120,6 +124,7 @@ impl Settings {
             row("color", self.color.value.to_string(), &self.color.origin),
             row("retention.keep_runs", limit(self.keep_runs.value), &self.keep_runs.origin),
             row("retention.keep_days", limit(self.keep_days.value), &self.keep_days.origin),
+            row("retention.keep_best", self.describe_keep_best(), &self.keep_best.origin),
             row("pools", self.describe_pools(), &self.pools.origin),
             row("rate_limits", self.describe_rate_limits(), &self.rate_limits.origin),
             row("alerts.command", self.alert_command.value.join(" "), &self.alert_command.origin),
@@ -142,6 +147,11 @@ impl Settings {
     /// The names only: an address may be a secret.
     fn describe_webhooks(&self) -> String {
         self.webhooks.value.iter().map(|webhook| webhook.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn describe_keep_best(&self) -> String {
+        let rule = |KeepBest { count, by, goal }: &KeepBest| format!("{count} by {by}, {}", goal.as_str());
+        self.keep_best.value.as_ref().map(rule).unwrap_or_default()
     }
 
     pub fn describe_pools(&self) -> String {

@@ -86,12 +86,23 @@ fn defaults_are_used_without_any_source() {
 #[test]
 fn each_source_wins_over_the_next() {
     let place = Place::new()
-        .user("slots = 5\ndevice = \"user\"\noutput = \"json\"\ncolor = \"always\"\nstate_dir = \"~/runs\"\nretention = { keep_runs = 3, keep_days = 7 }\n");
+        .user("slots = 5\ndevice = \"user\"\noutput = \"json\"\ncolor = \"always\"\nstate_dir = \"~/runs\"\nretention = { keep_runs = 3, keep_days = 7, keep_best = { by = \"eval.acc\", count = 2, goal = \"max\" } }\n");
     let settings = place.load(Partial::default()).expect("user file");
     let user = Origin::User(place.path("home/.config/stepwell/config.toml"));
-    let named = ["state_dir", "output", "device", "slots", "color", "retention.keep_runs", "retention.keep_days"];
+    let named = [
+        "state_dir",
+        "output",
+        "device",
+        "slots",
+        "color",
+        "retention.keep_runs",
+        "retention.keep_days",
+        "retention.keep_best",
+    ];
     assert!(settings.rows().iter().filter(|row| named.contains(&row.name)).all(|row| row.origin == user));
     assert_eq!((settings.keep_runs.value, settings.keep_days.value), (Some(3), Some(7)));
+    let best = settings.rows().into_iter().find(|row| row.name == "retention.keep_best").expect("a row");
+    assert_eq!(best.value, "2 by eval.acc, max");
     assert_eq!(settings.state_dir.value, place.path("home/runs"));
 
     let place = place.project("slots = 4\ndevice = \"project\"\noutput = \"human\"\nstate_dir = \"elsewhere\"\n");
@@ -205,6 +216,9 @@ fn pools_and_rate_limits_come_from_files_and_tables_are_checked() {
         ("[rate_limits]\napi = \"often\"\n", "cannot be `often`"),
         ("[alerts]\nprogram = []\n", "unknown key `program` in [alerts]"),
         ("[retention]\nkeep_hours = 1\n", "unknown key `keep_hours` in [retention]"),
+        ("[retention]\nkeep_best = 3\n", "keep_best"),
+        ("[retention]\nkeep_best = { by = \"loss\", count = 3 }\n", "a STEP.VALUE"),
+        ("[retention]\nkeep_best = { by = \"a.loss\", count = 3, goal = \"low\" }\n", "cannot be `low`"),
     ] {
         let Err(ConfigError::File(errors)) = Place::new().project(text).load(Partial::default()) else {
             panic!("{text} was accepted");

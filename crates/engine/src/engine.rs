@@ -3,6 +3,7 @@
 //! `round` is the loop. `messages`, `requests` and `timers` feed it, `scheduling` assigns work, `commit` makes
 //! decisions durable, and `effects` performs them. `recovery` handles startup and a full disk.
 
+mod clean_ups;
 mod cleanup;
 mod commit;
 mod effects;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::{Clock, SystemClock};
+use crate::engine::clean_ups::CleanUps;
 use crate::engine::cleanup::discards::Discards;
 use crate::engine::cleanup::janitor::Janitor;
 use crate::engine::notices::Notices;
@@ -152,6 +154,7 @@ pub(crate) struct Engine<'a, X, C> {
     /// Time of the last sign of life, see [`EngineLock::touch`].
     signed_at: Timestamp,
     janitor: Janitor,
+    clean_ups: CleanUps,
     /// Start of this round. Deadlines that pass during the round wait for the next one.
     round_at: Timestamp,
 }
@@ -203,6 +206,7 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
             looked_at: started_at,
             signed_at: started_at,
             janitor: Janitor::default(),
+            clean_ups: CleanUps::default(),
             round_at: started_at,
         })
     }

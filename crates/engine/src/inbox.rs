@@ -11,6 +11,7 @@ use crate::executors::{AttemptId, Report, Sink, WorkerId};
 
 use crate::client::wake;
 use crate::error::EngineError;
+use crate::maintenance::plan::Progress;
 use crate::notifier::End;
 use crate::signals::stop_signals;
 
@@ -22,6 +23,8 @@ pub(crate) enum Message {
     Wake,
     /// Text for the observer, from a thread of the engine.
     Warning(String),
+    /// From the thread that cleans up.
+    CleanUp(Progress),
     /// The notifier has told the end of a run, or has failed for good.
     Told {
         end: End,

@@ -20,15 +20,15 @@ mod signals;
 mod simulation;
 pub mod worker;
 
-pub use client::{Asked, Canceled, ask, cancel, wake};
+pub use client::{Asked, Canceled, ask, cancel, clean_up, wake};
 pub use engine::recovery::crash_loop::{admit, leave_safe_mode};
 pub use engine::scheduling::schedules::{submit_scheduled, timetable};
 pub use engine::state::attempts::EXIT_GRACE;
 pub use engine::{drive, drive_locked};
 pub use error::EngineError;
 pub use maintenance::{
-    Amount, Collected, Figure, MaintenanceError, PrunedRun, Sweep, back_up_artifacts, back_up_logs, gc, provenance,
-    put_back_artifacts, put_back_logs, remove_runs,
+    Amount, CleanUp, Collected, Figure, MaintenanceError, PrunedRun, Sweep, back_up_artifacts, back_up_logs,
+    provenance, put_back_artifacts, put_back_logs,
 };
 pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};
 pub use outbound::{Delivery, new_secret, redeliver, test as test_webhook};

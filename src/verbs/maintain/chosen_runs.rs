@@ -9,8 +9,8 @@ use stepwell_store::{Family, Reader, RunFilter, RunRow};
 
 /// Most runs that a pattern is compared with, the newest ones.
 const MOST_RUNS: usize = 100_000;
-/// Most matches to name before they are removed.
-const MOST_NAMED: usize = 20;
+/// Most runs to name.
+pub const MOST_NAMED: usize = 20;
 
 /// Treatment of matching runs that are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

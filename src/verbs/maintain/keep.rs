@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::chosen_runs::{Kept, chosen};
+use super::chosen_runs::{Kept, MOST_NAMED, chosen};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -34,10 +34,16 @@ pub fn keep(session: &Session, args: &KeepArgs) -> Result<Exit, CliError> {
     let remark = if args.undo { Remark::KeepNoLonger } else { Remark::Keep };
     let mut store = Store::open(session.state_dir())?;
     let (mut human, mut values) = (String::new(), Vec::new());
-    for (id, name) in runs {
+    let more = runs.len().saturating_sub(MOST_NAMED);
+    for (at, (id, name)) in runs.into_iter().enumerate() {
         let annotation = store.remark(id, &remark, Timestamp::now())?;
-        human.push_str(&format!("run {id} ({name}) is {}\n", if args.undo { "no longer kept" } else { "kept" }));
+        if at < MOST_NAMED {
+            human.push_str(&format!("run {id} ({name}) is {}\n", if args.undo { "no longer kept" } else { "kept" }));
+        }
         values.push(json!({ "id": id, "name": name, "kept_at": annotation.kept_at }));
+    }
+    if more > 0 {
+        human.push_str(&format!("and {more} more\n"));
     }
     session.out.document(&human, json!({ "runs": values }))?;
     Ok(Exit::Ok)

@@ -6,14 +6,15 @@ use super::chosen_runs::{Kept, chosen, failed};
 use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::session::Session;
-use crate::view::removal::Removal;
+use crate::view::removal::{MOST_RUNS, Removal};
 use stepwell_base::ids::RunId;
-use stepwell_engine::{Collected, Sweep, remove_runs};
+use stepwell_engine::{CleanUp, Collected, Sweep, clean_up};
 
 /// Remove ended runs now, with their outputs, checkpoints and logs
 ///
 /// Child runs of a run go with it. What another run still needs stays, for example a checkpoint that a fork continued
-/// from or an output that was reused. Each run keeps its row and its events. No engine may run.
+/// from or an output that was reused. Each run keeps its row and its events. While an engine runs, the engine does it, and
+/// this command waits.
 #[derive(Args, Debug)]
 pub struct RmArgs {
     /// Ids, unique starts of ids, names, `last`, or patterns such as `'reg-*'`
@@ -30,7 +31,7 @@ pub struct RmArgs {
 pub fn rm(session: &Session, args: &RmArgs) -> Result<Exit, CliError> {
     let sweep = if args.dry_run { Sweep::DryRun } else { Sweep::Remove };
     let collected = remove(session, args, sweep).map_err(|error| all_or_nothing(error, args))?;
-    Removal { collected: &collected, sweep, most: usize::MAX }.report(session)?;
+    Removal { collected: &collected, sweep, most: MOST_RUNS, all: "--output json" }.report(session)?;
     Ok(Exit::Ok)
 }
 
@@ -41,7 +42,7 @@ fn remove(session: &Session, args: &RmArgs, sweep: Sweep) -> Result<Collected, C
         false => chosen(session, &reader, &args.runs, Kept::Spared)?,
     };
     drop(reader);
-    Ok(remove_runs(session.state_dir(), &runs, sweep)?)
+    Ok(clean_up(session.state_dir(), &CleanUp::Remove { runs }, sweep)?)
 }
 
 /// Says that a refusal of one of several runs is one of all.

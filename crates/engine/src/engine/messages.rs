@@ -31,8 +31,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             Message::Signal(signal) => self.stop(Stop::for_signal(signal)),
             Message::Wake => {
                 self.answer_requests()?;
+                self.take_clean_up();
                 self.load_schedules()?;
             }
+            Message::CleanUp(progress) => self.on_clean_up(progress),
             Message::Warning(text) => self.observer.warn(&text),
             Message::Told { end, problem } => self.on_told(end, problem),
         }
@@ -135,6 +137,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             return;
         }
         if let Some(running) = self.attempts.remove(id) {
+            self.clean_ups.attempt_ended(id.holder());
             self.report(id, running, &exit);
         }
     }

@@ -35,6 +35,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.recover()?;
         self.rate_windows.restore(self.store.reader(), &self.options.limits, self.clock.wall())?;
         self.answer_requests()?;
+        self.take_clean_up();
         self.load_schedules()?;
         self.tell_earlier_ends()?;
         // A step whose time ran out while no engine ran must not be claimed.
@@ -46,6 +47,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.schedule_steps()?;
             self.flush()?;
             self.forget_ended_runs();
+            self.continue_clean_up()?;
             if let Some(outcome) = self.outcome() {
                 self.flush_all()?;
                 self.finish_notices(inbox)?;
@@ -109,10 +111,14 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             if Some(id) == wanted || self.attempts.of_run(id) {
                 continue;
             }
-            let ancestors = self.runs.remove(&id).map(|run| run.ancestors).unwrap_or_default();
-            self.accounts.close(id);
-            let gone = ancestors.into_iter().filter(|ancestor| !self.runs.contains_key(ancestor));
-            gone.for_each(|ancestor| self.accounts.close(ancestor));
+            self.forget(id);
         }
+    }
+
+    pub(crate) fn forget(&mut self, id: RunId) {
+        let ancestors = self.runs.remove(&id).map(|run| run.ancestors).unwrap_or_default();
+        self.accounts.close(id);
+        let gone = ancestors.into_iter().filter(|ancestor| !self.runs.contains_key(ancestor));
+        gone.for_each(|ancestor| self.accounts.close(ancestor));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use stepwell_base::artifact::Digest;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_base::protocol::{AttemptRequest, FromAttempt, ToAttempt};
@@ -24,6 +25,14 @@ pub struct AttemptId {
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.run, self.step, self.fence.0)
+    }
+}
+
+impl AttemptId {
+    /// Name of the attempt as a publisher of artifacts. Names of steps may be long, or hold what file names cannot.
+    pub(crate) fn holder(&self) -> String {
+        let step = Digest::of(self.step.as_str().as_bytes());
+        format!("{}-{}-{}", self.run, &step.as_str()[..16], self.fence.0)
     }
 }
 

@@ -23,8 +23,12 @@ pub(super) fn content_in_use(
     let mut used = BTreeSet::new();
     let references = reader.references(None)?;
     for reference in references.iter().filter(|reference| !pruned.contains(&reference.run)) {
-        let blobs = artifacts.blobs(&reference.artifact);
-        used.extend(blobs.map_err(|source| MaintenanceError::Unreadable { holder: reference.to_string(), source })?);
+        match artifacts.blobs(&reference.artifact) {
+            Ok(blobs) => used.extend(blobs),
+            // An engine has dropped the checkpoint meanwhile.
+            Err(ArtifactError::Missing { .. }) if !reader.is_referenced(&reference.artifact.digest)? => {}
+            Err(source) => return Err(MaintenanceError::Unreadable { holder: reference.to_string(), source }),
+        }
     }
     // Files of clients are no trees. One whose content is gone already uses nothing.
     used.extend(reader.served_content()?.into_iter().map(|content| content.digest));

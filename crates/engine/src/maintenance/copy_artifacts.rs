@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use stepwell_artifact::{ArtifactError, ArtifactStore};
+use stepwell_artifact::{ArtifactError, ArtifactStore, Holder};
 use stepwell_store::{Backup, Reader};
 
 use super::error::MaintenanceError;
@@ -17,7 +17,7 @@ const TRIES: usize = 10;
 /// # Errors
 /// When content is missing or damaged, or the backup cannot be written.
 pub fn back_up_artifacts(state_dir: &Path, backup: &Backup) -> Result<usize, MaintenanceError> {
-    let (source, target) = (ArtifactStore::open(state_dir)?, ArtifactStore::open(backup.folder())?);
+    let (source, target) = (ArtifactStore::open(state_dir)?, ArtifactStore::open_as(backup.folder(), &Holder::Nobody)?);
     let mut tries = 0;
     loop {
         match copy(&Reader::open(backup.folder())?, &source, &target) {
@@ -37,7 +37,7 @@ pub fn back_up_artifacts(state_dir: &Path, backup: &Backup) -> Result<usize, Mai
 /// # Errors
 /// When the store cannot be written.
 pub fn put_back_artifacts(state_dir: &Path, backup: &Path) -> Result<usize, MaintenanceError> {
-    let (source, target) = (ArtifactStore::open(backup)?, ArtifactStore::open(state_dir)?);
+    let (source, target) = (ArtifactStore::open(backup)?, ArtifactStore::open_as(state_dir, &Holder::Nobody)?);
     copy(&Reader::open(state_dir)?, &source, &target)
 }
 

@@ -1,7 +1,7 @@
 //! Errors of maintenance.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use stepwell_artifact::ArtifactError;
 use stepwell_base::ids::{RunId, StepId};
@@ -26,6 +26,19 @@ pub enum MaintenanceError {
     InUse { run: RunId },
     #[error("{holder} cannot be read: {}", source.what())]
     Unreadable { holder: String, source: ArtifactError },
+    /// No run has the value by which a rule compares runs.
+    #[error("no ended run has a number `{by}`")]
+    NoSuchValue { by: String },
+    /// The engine has refused what was asked for, or could not do it.
+    #[error("{why}")]
+    Refused { why: String, hint: Option<String> },
+    #[error("the engine that holds the state directory has not started the clean-up yet")]
+    Unanswered,
+    #[error("the request for a clean-up `{}` cannot be read: {why}", path.display())]
+    Unusable { path: PathBuf, why: String },
+    /// The engine ends; another one continues.
+    #[error("the engine ends")]
+    Stopped,
     #[error("the provenance of {what} is not known: {reason}")]
     NoProvenance { what: String, reason: String },
 }
@@ -34,6 +47,10 @@ impl MaintenanceError {
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> MaintenanceError {
         let path = path.into();
         move |source| MaintenanceError::Io { action, path, source }
+    }
+
+    pub(super) fn unusable(path: &Path, why: &str) -> MaintenanceError {
+        MaintenanceError::Unusable { path: path.to_owned(), why: why.to_owned() }
     }
 
     /// Returns advice for a fix, if there is any.
@@ -53,6 +70,16 @@ impl MaintenanceError {
             }
             MaintenanceError::InUse { .. } => Some("remove it after its parent run has ended".to_owned()),
             MaintenanceError::Unreadable { source, .. } => Some(source.hint()),
+            MaintenanceError::NoSuchValue { .. } => Some(
+                "name a value as STEP.VALUE, such as `eval.bits_per_byte`: `stepwell show` lists those of a run"
+                    .to_owned(),
+            ),
+            MaintenanceError::Refused { hint, .. } => hint.clone(),
+            MaintenanceError::Unanswered => {
+                Some("it does it when it gets to it; `stepwell list` shows which runs are left".to_owned())
+            }
+            MaintenanceError::Unusable { path, .. } => Some(format!("remove `{}`, and ask again", path.display())),
+            MaintenanceError::Stopped => None,
             MaintenanceError::NoProvenance { .. } => {
                 Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use walkdir::WalkDir;
 
@@ -26,8 +27,8 @@ pub struct PrunedRun {
     pub bytes: u64,
 }
 
-/// A run that is still there and will be pruned.
-pub(super) struct Chosen {
+/// A run that a clean-up has chosen.
+pub(crate) struct Chosen {
     /// `bytes` has only logs and scratch files yet.
     pub run: PrunedRun,
     /// Content that the run refers to, which other runs may need too.
@@ -35,7 +36,7 @@ pub(super) struct Chosen {
 }
 
 /// A number that a step gave.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Figure {
     pub step: String,
     pub name: String,
@@ -48,13 +49,14 @@ impl Chosen {
         artifacts: &ArtifactStore,
         state_dir: &Path,
         row: RunRow,
+        by: Option<(&str, &str)>,
     ) -> Result<Chosen, MaintenanceError> {
         let references = reader.references(Some(row.id))?;
         // A tree that cannot be read is not counted.
         let content = references.iter().filter_map(|reference| artifacts.blobs(&reference.artifact).ok()).flatten();
         let content = content.collect();
         let run = PrunedRun {
-            figure: figure(&reader.overview(row.id, 0)?),
+            figure: figure(&reader.overview(row.id, 0)?, by),
             annotation: reader.annotation(row.id)?,
             bytes: folders_of(state_dir, &row).iter().map(|folder| bytes_in(folder)).sum(),
             row,
@@ -74,15 +76,24 @@ fn bytes_in(folder: &Path) -> u64 {
     files.map(|entry| entry.metadata().map_or(0, |metadata| metadata.len())).sum()
 }
 
-/// The most telling value of the last step that has one, else the last loss of a training.
-fn figure(steps: &[StepRow]) -> Option<Figure> {
+/// The value that a person judges runs by; else the most telling value of the last step that has one, else the last loss
+/// of a training.
+fn figure(steps: &[StepRow], by: Option<(&str, &str)>) -> Option<Figure> {
+    let asked_for = |step: &StepRow| {
+        let (_, name) = by.filter(|(wanted, _)| step.id.as_str() == *wanted)?;
+        Some(named(step, name, number(step, name)?))
+    };
     let loss = |step: &StepRow| Some(named(step, "loss", step.loss?));
-    steps.iter().rev().find_map(telling_value).or_else(|| steps.iter().rev().find_map(loss))
+    let last = |of: &dyn Fn(&StepRow) -> Option<Figure>| steps.iter().rev().find_map(of);
+    last(&asked_for).or_else(|| last(&telling_value)).or_else(|| last(&loss))
+}
+
+fn number(step: &StepRow, name: &str) -> Option<f64> {
+    step.outputs.as_ref()?.values.get(name).and_then(Value::as_f64)
 }
 
 fn telling_value(step: &StepRow) -> Option<Figure> {
-    let values = &step.outputs.as_ref()?.values;
-    TELLING.iter().find_map(|name| Some(named(step, name, values.get(*name).and_then(Value::as_f64)?)))
+    TELLING.iter().find_map(|name| Some(named(step, name, number(step, name)?)))
 }
 
 fn named(step: &StepRow, name: &str, value: f64) -> Figure {

@@ -1,25 +1,27 @@
-//! `gc` prunes runs that the retention policy does not keep, and removes files that nothing refers to. `rm` prunes runs
-//! that a person names, and removes only their files.
+//! Removes the files of a clean-up: content that nothing refers to, scratch files, and what interrupted writers left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::Digest;
 use stepwell_base::faults::around;
 use stepwell_base::ids::RunId;
-use stepwell_run::event::{Event, Recorded, RunEvent};
-use stepwell_run::retention::{Ended, Retention};
 use stepwell_run::status::RunStatus;
-use stepwell_store::{BACKUPS_DIR, Batch, EngineLock, Reader, Store, StoreError, scratch_dir, set_aside_dir};
+use stepwell_store::{BACKUPS_DIR, EngineLock, Reader, scratch_dir, set_aside_dir};
 
 use super::content_in_use::content_in_use;
 use super::error::MaintenanceError;
 use super::pruned_run::{Chosen, PrunedRun, folders_of};
+
+/// Content to remove in one go, while nobody can publish.
+const BATCH: usize = 64;
 
 /// Selects whether a clean-up removes files or only reports them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +31,7 @@ pub enum Sweep {
 }
 
 /// Count and size of files of one kind that a clean-up has removed, or would remove.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Amount {
     pub files: u64,
     pub bytes: u64,
@@ -54,189 +56,132 @@ impl Amount {
     }
 }
 
-/// Prunes the runs that `retention` does not keep, and removes everything that is not needed.
-///
-/// # Errors
-/// `Locked` when an engine runs, `Leased` when an engine has died and its attempts may still write, `Unreadable` when a
-/// tree that is referred to cannot be read. No content is removed then.
-pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collected, MaintenanceError> {
-    clean_up(state_dir, sweep, Extent::Everything, |reader| expired(reader, retention))
-}
-
-/// Prunes these ended runs and the child runs of their steps, and removes what only they need.
-///
-/// # Errors
-/// `NotEnded`, `Kept`, `InUse`, `Pruned`: nothing is removed. Also the errors of [`gc`].
-pub fn remove_runs(state_dir: &Path, runs: &[RunId], sweep: Sweep) -> Result<Collected, MaintenanceError> {
-    clean_up(state_dir, sweep, Extent::PrunedRuns, |reader| removable(reader, runs))
-}
-
 /// The files that a clean-up looks at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Extent {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Extent {
     Everything,
-    PrunedRuns,
+    ChosenRuns,
 }
 
-/// Deletes rows first and files after: a crash leaves files that the next `gc` finds, never a reference to a missing
-/// file. No engine may run, so that no process publishes content meanwhile.
-fn clean_up(
-    state_dir: &Path,
-    sweep: Sweep,
-    extent: Extent,
-    choose: impl Fn(&Reader) -> Result<Vec<RunId>, MaintenanceError>,
-) -> Result<Collected, MaintenanceError> {
-    if sweep == Sweep::DryRun {
-        let reader = Reader::open(state_dir)?;
-        let artifacts = ArtifactStore::open(state_dir)?;
-        let pruned = describe(&reader, &artifacts, state_dir, choose(&reader)?)?;
-        return CleanUp { state_dir, reader: &reader, artifacts: &artifacts, sweep, extent }.collect(pruned);
-    }
-    // A missing state must fail before the lock creates anything.
-    drop(Reader::open(state_dir)?);
-    let lock = EngineLock::acquire(state_dir)?;
-    let mut store = Store::open(state_dir)?;
-    if let Some((run, step)) = store.reader().leased_step()? {
-        return Err(MaintenanceError::Leased { run, step });
-    }
-    store.begin_epoch(&lock)?;
-    let artifacts = ArtifactStore::open(state_dir)?;
-    let pruned = describe(store.reader(), &artifacts, state_dir, choose(store.reader())?)?;
-    prune(&mut store, &pruned)?;
-    CleanUp { state_dir, reader: store.reader(), artifacts: &artifacts, sweep, extent }.collect(pruned)
+/// Other processes that write to the state directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Company {
+    /// The clean-up holds the lock: no attempt runs.
+    Alone,
+    /// Attempts write, and their unpublished files cannot be told from those of dead ones.
+    Engine,
 }
 
-fn expired(reader: &Reader, retention: Retention) -> Result<Vec<RunId>, MaintenanceError> {
-    let in_use: BTreeSet<RunId> = reader.runs_in_use()?.into_iter().collect();
-    let kept = reader.kept_runs()?;
-    let rows = reader.runs()?.all()?;
-    let ended = rows
-        .into_iter()
-        .filter(|row| row.stored_status.is_terminal() && row.pruned_at.is_none() && !kept.contains(&row.id));
-    let ended: Vec<Ended> = ended
-        .map(|row| Ended {
-            run: row.id,
-            at: row.finished_at.unwrap_or(row.updated_at),
-            workflow: row.workflow,
-            status: row.stored_status,
-        })
-        .collect();
-    let expired = retention.expired(&ended, Timestamp::now());
-    Ok(expired.into_iter().filter(|run| !in_use.contains(run)).collect())
-}
-
-fn removable(reader: &Reader, runs: &[RunId]) -> Result<Vec<RunId>, MaintenanceError> {
-    let mut chosen = BTreeSet::new();
-    for run in runs {
-        if let Some(at) = reader.run(*run)?.pruned_at {
-            return Err(StoreError::Pruned { run: *run, at }.into());
-        }
-        chosen.insert(*run);
-        chosen.extend(reader.descendants(*run)?);
-    }
-    let (in_use, kept) = (reader.runs_in_use()?, reader.kept_runs()?);
-    for run in &chosen {
-        let status = reader.run(*run)?.status;
-        if status.is_active() {
-            return Err(MaintenanceError::NotEnded { run: *run, status });
-        }
-        if kept.contains(run) {
-            return Err(StoreError::Kept { run: *run }.into());
-        }
-        if in_use.contains(run) {
-            return Err(MaintenanceError::InUse { run: *run });
+impl Company {
+    /// The company of a clean-up that holds no lock.
+    pub(crate) fn of(state_dir: &Path) -> Company {
+        match EngineLock::holder(state_dir) {
+            Some(_) => Company::Engine,
+            None => Company::Alone,
         }
     }
-    let pruned_before = |run: &RunId| Ok::<_, StoreError>(reader.run(*run)?.pruned_at.is_some());
-    let mut left = Vec::new();
-    for run in chosen {
-        if !pruned_before(&run)? {
-            left.push(run);
-        }
-    }
-    Ok(left)
 }
 
-fn describe(
-    reader: &Reader,
-    artifacts: &ArtifactStore,
-    state_dir: &Path,
-    runs: Vec<RunId>,
-) -> Result<Vec<Chosen>, MaintenanceError> {
-    runs.into_iter().map(|run| Chosen::describe(reader, artifacts, state_dir, reader.run(run)?)).collect()
-}
-
-fn prune(store: &mut Store, runs: &[Chosen]) -> Result<(), MaintenanceError> {
-    let at = Timestamp::now();
-    let event = |chosen: &Chosen| Recorded { run: chosen.run.row.id, at, event: Event::Run(RunEvent::Pruned) };
-    let events: Vec<Recorded> = runs.iter().map(event).collect();
-    if !events.is_empty() {
-        store.commit(Batch { events: &events, ..Batch::default() })?;
-    }
-    Ok(())
-}
-
-struct CleanUp<'a> {
-    state_dir: &'a Path,
+pub(crate) struct Sweeper<'a> {
     reader: &'a Reader,
     artifacts: &'a ArtifactStore,
     sweep: Sweep,
-    extent: Extent,
+    company: Company,
+    ending: Option<&'a AtomicBool>,
 }
 
-impl CleanUp<'_> {
-    fn collect(&self, mut chosen: Vec<Chosen>) -> Result<Collected, MaintenanceError> {
+impl<'a> Sweeper<'a> {
+    pub(crate) fn new(reader: &'a Reader, artifacts: &'a ArtifactStore, sweep: Sweep, company: Company) -> Self {
+        Sweeper { reader, artifacts, sweep, company, ending: None }
+    }
+
+    /// Stops with `Stopped` once the flag is true.
+    pub(crate) fn until(self, ending: &'a AtomicBool) -> Self {
+        Sweeper { ending: Some(ending), ..self }
+    }
+
+    /// Removes the files of runs whose rows are gone already, or reports them while the rows are there.
+    ///
+    /// # Errors
+    /// `Unreadable` when a tree that is referred to cannot be read. No content is removed then.
+    pub(crate) fn collect(&self, mut chosen: Vec<Chosen>, extent: Extent) -> Result<Collected, MaintenanceError> {
         let gone: BTreeSet<RunId> = chosen.iter().map(|chosen| chosen.run.row.id).collect();
-        let stored: Vec<(Digest, u64)> = self.artifacts.stored()?;
-        let used = content_in_use(self.reader, self.artifacts, &gone)?;
-        let sizes: BTreeMap<&Digest, u64> =
-            stored.iter().filter(|(digest, _)| !used.contains(digest)).map(|(digest, size)| (digest, *size)).collect();
-        for Chosen { run, content } in &mut chosen {
-            run.bytes += content.iter().filter_map(|digest| sizes.get(digest)).sum::<u64>();
-        }
-        let wanted = |digest: &Digest| match self.extent {
-            Extent::Everything => true,
-            Extent::PrunedRuns => chosen.iter().any(|chosen| chosen.content.contains(digest)),
-        };
-        let mut artifacts = Amount::default();
-        for (digest, size) in sizes.iter().filter(|(digest, _)| wanted(digest)) {
-            if self.sweep == Sweep::Remove {
-                self.artifacts.remove(digest)?;
-            }
-            artifacts.add(*size);
-        }
+        let artifacts = self.remove_content(&mut chosen, &gone, extent)?;
         let mut temporary = Amount::default();
-        if self.extent == Extent::Everything {
+        if extent == Extent::Everything {
             self.remove_unfinished(&mut temporary)?;
         }
         let mut scratch = Amount::default();
-        for folder in self.folders(&gone)? {
+        for folder in self.folders(&gone, extent)? {
+            self.refuse_to_end()?;
             self.remove_folder(&folder, &mut scratch)?;
         }
         let pruned: Vec<PrunedRun> = chosen.into_iter().map(|chosen| chosen.run).collect();
         Ok(Collected { pruned, artifacts, temporary, scratch })
     }
 
+    /// Removes content that nothing needs. The order counts: what a process publishes after the list was made is not in
+    /// it, what it has published before and not committed is held, and what is committed has a row.
+    fn remove_content(
+        &self,
+        chosen: &mut [Chosen],
+        gone: &BTreeSet<RunId>,
+        extent: Extent,
+    ) -> Result<Amount, MaintenanceError> {
+        let stored: Vec<(Digest, u64)> = self.artifacts.stored()?;
+        let mut held = self.artifacts.held()?;
+        let used = content_in_use(self.reader, self.artifacts, gone)?;
+        let free = |digest: &Digest| !used.contains(digest) && !held.contains(digest);
+        let sizes: BTreeMap<Digest, u64> = stored.into_iter().filter(|(digest, _)| free(digest)).collect();
+        for Chosen { run, content } in &mut *chosen {
+            run.bytes += content.iter().filter_map(|digest| sizes.get(digest)).sum::<u64>();
+        }
+        let of_chosen: HashSet<&Digest> = chosen.iter().flat_map(|chosen| &chosen.content).collect();
+        let is_wanted = |digest: &Digest| extent == Extent::Everything || of_chosen.contains(digest);
+        let wanted: Vec<Digest> = sizes.keys().filter(|digest| is_wanted(digest)).cloned().collect();
+        let mut amount = Amount::default();
+        for batch in wanted.chunks(BATCH) {
+            self.refuse_to_end()?;
+            let removed = match self.sweep {
+                Sweep::Remove => self.artifacts.remove_unless_held(batch, &mut held)?,
+                Sweep::DryRun => batch.to_vec(),
+            };
+            removed.iter().filter_map(|digest| sizes.get(digest)).for_each(|size| amount.add(*size));
+        }
+        Ok(amount)
+    }
+
+    fn refuse_to_end(&self) -> Result<(), MaintenanceError> {
+        match self.ending.is_some_and(|ending| ending.load(Ordering::Relaxed)) {
+            true => Err(MaintenanceError::Stopped),
+            false => Ok(()),
+        }
+    }
+
     /// Removes files that writers have not published, and the folders of interrupted restores.
     fn remove_unfinished(&self, temporary: &mut Amount) -> Result<(), MaintenanceError> {
-        for (path, size) in self.artifacts.unpublished()? {
+        let unpublished = match self.company {
+            Company::Alone => self.artifacts.unpublished()?,
+            Company::Engine => Vec::new(),
+        };
+        for (path, size) in unpublished {
             temporary.add(size);
             self.remove(&path)?;
         }
-        let backups = fs::read_dir(self.state_dir.join(BACKUPS_DIR)).into_iter().flatten().flatten();
+        let backups = fs::read_dir(self.reader.state_dir().join(BACKUPS_DIR)).into_iter().flatten().flatten();
         for entry in backups.filter(|entry| entry.file_name().to_string_lossy().starts_with(".restore-")) {
             self.remove_folder(&entry.path(), temporary)?;
         }
         Ok(())
     }
 
-    fn folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, MaintenanceError> {
-        match self.extent {
+    fn folders(&self, pruned: &BTreeSet<RunId>, extent: Extent) -> Result<Vec<PathBuf>, MaintenanceError> {
+        match extent {
             Extent::Everything => self.ended_folders(pruned),
-            Extent::PrunedRuns => {
+            Extent::ChosenRuns => {
                 let mut folders = Vec::new();
                 for run in pruned {
-                    folders.extend(folders_of(self.state_dir, &self.reader.run(*run)?));
+                    folders.extend(folders_of(self.reader.state_dir(), &self.reader.run(*run)?));
                 }
                 folders.retain(|folder| folder.is_dir());
                 Ok(folders)
@@ -249,7 +194,7 @@ impl CleanUp<'_> {
     fn ended_folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, MaintenanceError> {
         let mut folders = Vec::new();
         for row in self.reader.runs()?.all()? {
-            let of_run = folders_of(self.state_dir, &row);
+            let of_run = folders_of(self.reader.state_dir(), &row);
             if !of_run.iter().any(|folder| folder.is_dir()) {
                 continue;
             }
@@ -258,7 +203,7 @@ impl CleanUp<'_> {
             } else if matches!(row.stored_status, RunStatus::Succeeded | RunStatus::Canceled) {
                 let steps = self.reader.steps(row.id)?;
                 for folder in [scratch_dir, set_aside_dir] {
-                    let of_steps = steps.iter().map(|step| folder(self.state_dir, row.id, &step.id));
+                    let of_steps = steps.iter().map(|step| folder(self.reader.state_dir(), row.id, &step.id));
                     folders.extend(of_steps.filter(|folder| folder.is_dir()));
                 }
             }
@@ -280,9 +225,11 @@ impl CleanUp<'_> {
             amount.add(entry.metadata().map_or(0, |metadata| metadata.len()));
         }
         match self.sweep {
-            Sweep::Remove => {
-                around!("engine.gc.folder", fs::remove_dir_all(folder)).map_err(MaintenanceError::io("remove", folder))
-            }
+            Sweep::Remove => match around!("engine.gc.folder", fs::remove_dir_all(folder)) {
+                // Somebody else was faster.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                removed => removed.map_err(MaintenanceError::io("remove", folder)),
+            },
             Sweep::DryRun => Ok(()),
         }
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
-use stepwell_artifact::ArtifactStore;
+use stepwell_artifact::{ArtifactStore, Holder};
 use stepwell_base::failure::Failure;
 use stepwell_base::json::{self, Limit};
 use stepwell_base::protocol::{AttemptRequest, FromAttempt, ToAttempt};
@@ -24,6 +24,7 @@ use stepwell_steps::{Reporter, adopt_orphans, find, has_program, kill_program};
 use super::attempt::perform;
 use super::reporter::{SocketReporter, write_lines};
 use super::usage::{Meter, gpus};
+use crate::executors::AttemptId;
 use crate::signals::WORKER_STOPS;
 
 /// Sets the milliseconds between two heartbeats.
@@ -94,7 +95,8 @@ fn attempt(request: &AttemptRequest, reporter: &mut SocketReporter) -> FromAttem
     let (run, step) = (request.run, &request.step);
     let _span = tracing::info_span!("attempt", %run, %step, attempt = request.attempt).entered();
     tracing::info!(kind = request.kind, "attempt runs");
-    match ArtifactStore::open(&request.state_dir) {
+    let id = AttemptId { run, step: step.clone(), fence: request.fence };
+    match ArtifactStore::open_as(&request.state_dir, &Holder::Attempt(id.holder())) {
         Ok(artifacts) => perform(request, &artifacts, reporter),
         Err(error) => FromAttempt::Failed(Failure::from(error)),
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::executors::{AttemptId, Executor};
+use stepwell_artifact::Attempts;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_run::command::Command;
 use stepwell_run::decide::to_retry;
@@ -64,6 +65,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             }
         }
         self.flush()?;
+        // After a full disk, a clean-up may still rely on the notes.
+        if !self.clean_ups.is_busy() {
+            self.artifacts.forget_holds(Attempts::Ended)?;
+        }
         self.sweep_scratch();
         Ok(())
     }

@@ -43,9 +43,14 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                 }
                 Some(Message::Wake) => {
                     self.answer_without_space()?;
+                    self.take_clean_up();
                     if let Some(end) = self.end_of_the_run() {
                         return Ok(Some(end));
                     }
+                }
+                Some(Message::CleanUp(progress)) => {
+                    self.on_clean_up(progress);
+                    self.clean_up_without_space()?;
                 }
                 Some(Message::Warning(text)) => self.observer.warn(&text),
                 // Nothing can be committed now, so the end is told again.
@@ -76,6 +81,17 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// too.
     fn answer_without_space(&mut self) -> Result<(), EngineError> {
         match self.answer_requests().and_then(|()| self.flush()) {
+            Err(error) if error.is_no_space() => {
+                self.clear_memory();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// A clean-up makes space. Its commit fits into what the reserve has freed; otherwise it waits too.
+    fn clean_up_without_space(&mut self) -> Result<(), EngineError> {
+        match self.continue_clean_up() {
             Err(error) if error.is_no_space() => {
                 self.clear_memory();
                 Ok(())
