@@ -43,7 +43,7 @@ pub enum StoreError {
     DamagedBackup { path: PathBuf, what: String },
     #[error("a restore of `{}` was interrupted", path.display())]
     UnfinishedRestore { path: PathBuf },
-    #[error("run {run} was pruned on {}: only its history is left", at.strftime("%Y-%m-%d %H:%M:%SZ"))]
+    #[error("run {run} was removed on {}: only its history is left", at.strftime("%Y-%m-%d %H:%M:%SZ"))]
     Pruned { run: RunId, at: jiff::Timestamp },
     #[error("no run matches `{text}`")]
     UnknownRun { text: String },

@@ -54,7 +54,7 @@ struct Listed {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Kept until the run is pruned.
+    /// Kept until the run is removed.
     Permanent,
     /// Kept until newer ones replace it.
     Kept,

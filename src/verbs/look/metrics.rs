@@ -144,7 +144,7 @@ fn drawn(reader: &Reader, args: &MetricsArgs, chosen: &[Chosen]) -> Result<Drawn
     curves.retain(|curve| curve.series.has(&metric));
     if curves.is_empty() {
         return Err(CliError::not_found("no metrics were reported yet")
-            .hint("the rows of a fork that came from its parent go when the parent is pruned"));
+            .hint("the rows of a fork that came from its parent go when the parent is removed"));
     }
     Ok(Drawn { curves, metric, more: left.count() })
 }

@@ -118,7 +118,7 @@ impl Report<'_> {
             let name = format!("{} {}", curve.legend.run, curve.legend.step);
             if let Some((run, at)) = curve.lineage.pruned {
                 let at = at.strftime("%Y-%m-%d");
-                notes.push(format!("{name}: earlier rows are gone: run {} was pruned on {at}", short_id(run)));
+                notes.push(format!("{name}: earlier rows are gone: run {} was removed on {at}", short_id(run)));
             }
             if let Some((count, at)) = curve.series.summary(self.metric).and_then(|summary| summary.not_numbers) {
                 notes.push(match count {
@@ -285,7 +285,7 @@ loss of 10000 series\n\
 MARK  RUN   ID        STEP   ROWS  FIRST  LAST    MINIMUM  AT   DIFFERS IN\n\
 *     base  00000000  train  20    4      0.2000  0.2000   200  word=1\n\
 o     wide  00000000  train  20    2      2       2        10   word=2, forked from old at train:5\n\
-wide train: earlier rows are gone: run 00000000 was pruned on 1970-01-01\n\
+wide train: earlier rows are gone: run 00000000 was removed on 1970-01-01\n\
 and 9998 more series: choose with `--step STEP`, or print all with `--csv`\n\
 ";
 }

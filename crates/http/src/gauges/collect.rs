@@ -59,7 +59,7 @@ pub fn collect(reader: &Reader, machine: &Machine) -> Result<Vec<Family>, Proble
         Family::gauge("stepwell_engine_here", "1 while that process is the server itself.", is_here),
         Family::gauge("stepwell_http_event_streams", "Open streams of events.", machine.listeners as f64),
         Family::counter("stepwell_events", "Events of all runs so far.", reader.newest_event()? as f64),
-        Family::gauges("stepwell_runs", "Runs that were not pruned, by status.", runs_by_status(reader)?),
+        Family::gauges("stepwell_runs", "Runs that were not removed, by status.", runs_by_status(reader)?),
         Family::gauge("stepwell_steps_running", "Steps that run now.", reader.all_running_steps()?.len() as f64),
     ];
     let database = std::fs::metadata(reader.state_dir().join(DATABASE_FILE));

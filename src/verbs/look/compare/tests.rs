@@ -133,6 +133,9 @@ fn what_no_run_reports_has_no_row_and_a_pruned_run_is_told() {
     let text = text(&compared, Extent::Screen);
     assert!(text.contains("train.loss ") && text.contains("train.step "), "{text}");
     assert!(!text.contains("tokens"), "{text}");
-    assert!(text.ends_with("run gone was pruned on 2026-11-30 05:02:10Z: its values and metrics are gone\n"), "{text}");
+    assert!(
+        text.ends_with("run gone was removed on 2026-11-30 05:02:10Z: its values and metrics are gone\n"),
+        "{text}"
+    );
     assert!(super::text::text(&compared, Extent::All).contains("train.tokens "));
 }

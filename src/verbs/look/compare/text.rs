@@ -51,7 +51,7 @@ fn side_by_side(compared: &Compared, extent: Extent) -> String {
 fn pruned(runs: &[Side]) -> String {
     let gone = runs.iter().filter_map(|side| Some((&side.run.name, side.run.pruned_at?)));
     let line = |(name, at): (&String, jiff::Timestamp)| {
-        format!("run {name} was pruned on {}: its values and metrics are gone\n", at.strftime("%Y-%m-%d %H:%M:%SZ"))
+        format!("run {name} was removed on {}: its values and metrics are gone\n", at.strftime("%Y-%m-%d %H:%M:%SZ"))
     };
     gone.map(line).collect()
 }
@@ -65,7 +65,7 @@ fn heading(runs: &[Side]) -> Vec<Vec<String>> {
         line("id", &|side| short_id(side.run.id)),
         line("workflow", &|side| side.run.workflow.clone()),
         line("status", &|side| match side.run.pruned_at {
-            Some(_) => format!("{}, pruned", side.run.status.as_str()),
+            Some(_) => format!("{}, removed", side.run.status.as_str()),
             None => side.run.status.as_str().to_owned(),
         }),
         line("created", &|side| side.run.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),

@@ -56,7 +56,7 @@ struct Column {
 pub(super) fn text(page: &Page, columns: &Columns, waits: &[WaitRow]) -> String {
     if page.runs.is_empty() && page.unreadable.is_empty() {
         return if page.is_search {
-            "no run is like that: `stepwell list` shows all that are not pruned".to_owned()
+            "no run is like that: `stepwell list` shows all that were not removed".to_owned()
         } else {
             "no runs yet: `stepwell start-training` starts one".to_owned()
         };

@@ -132,7 +132,7 @@ fn filters_choose_runs() {
     assert_eq!(of(RunStatus::Succeeded), ["bad", "none", "good"]);
     assert_eq!(of(RunStatus::Failed), Vec::<String>::new());
     let failed = ListArgs { status: vec![RunStatus::Failed], ..ListArgs::default() };
-    assert_eq!(shown(&lab, &failed), "no run is like that: `stepwell list` shows all that are not pruned");
+    assert_eq!(shown(&lab, &failed), "no run is like that: `stepwell list` shows all that were not removed");
     let other = ListArgs { workflow: Some("other".to_owned()), ..ListArgs::default() };
     assert_eq!(names(&lab, &other), Vec::<String>::new());
     let two = ListArgs { number: Some(2), ..ListArgs::default() };

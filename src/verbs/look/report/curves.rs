@@ -64,7 +64,7 @@ pub(super) fn write(page: &mut Markup, subject: &Subject<'_>) -> Result<(), CliE
         }
         for Series { label, pruned, .. } in &series {
             if let Some(run) = pruned {
-                let text = format!("{label}: earlier rows are gone, because run {} was pruned", run.short());
+                let text = format!("{label}: earlier rows are gone, because run {} was removed", run.short());
                 section.element("p", &[("class", &"quiet")], &text);
             }
         }

@@ -34,7 +34,7 @@ impl Heading<'_> {
         lines.extend(paused.map(|reason| ("paused", reason)));
         lines.push(("elapsed", work_time::text(self.time)));
         lines.extend(kept_at.map(|at| ("kept", format!("since {}: `gc` leaves it", at.strftime("%Y-%m-%d")))));
-        lines.extend(run.pruned_at.map(|at| ("pruned", format!("{at}: only its history is left"))));
+        lines.extend(run.pruned_at.map(|at| ("removed", format!("{at}: only its history is left"))));
         lines.into_iter().map(|(name, text)| line(name, &text)).collect::<String>() + &failures(self.failed)
     }
 }
