@@ -33,7 +33,9 @@ fn a_run_is_resumed_from_its_checkpoint(version: &str) {
     sandbox.stepwell(&["artifact", "verify"]).ok();
     let backups = fs::read_dir(sandbox.state().join("backups")).unwrap().count();
     assert_eq!(backups, 1);
+    shows_its_curve(&sandbox);
     sandbox.stepwell(&["resume", "stopped"]).ok();
+    shows_its_curve(&sandbox);
     let count = "SELECT attempts FROM step JOIN run ON run.id = step.run WHERE name = 'stopped' AND step.id = 'count'";
     assert_eq!(sandbox.query(count), ["2"]);
     let n = sandbox.stepwell(&["artifact", "show", "stopped/count/n"]).ok().stdout;
@@ -50,4 +52,18 @@ fn a_run_is_resumed_from_its_checkpoint(version: &str) {
     assert_eq!(sandbox.query("SELECT count(*) FROM run"), ["7"]);
     sandbox.stepwell(&["db", "check"]).ok();
     sandbox.stepwell(&["artifact", "verify"]).ok();
+}
+
+/// The rows that the older release has measured, before and after the end of their run.
+#[track_caller]
+fn shows_its_curve(sandbox: &Sandbox) {
+    let rows = sandbox.stepwell(&["metrics", "stopped", "count", "--csv"]).ok().stdout;
+    let losses: Vec<&str> = rows.lines().skip(1).map(|row| row.split(',').nth(4).unwrap()).collect();
+    assert_eq!(losses, ["1", "0.5", "0.3333333333333333"], "{rows}");
+    let plot = sandbox.stepwell(&["metrics", "stopped", "--plot"]).ok().stdout;
+    assert!(plot.lines().count() > 10 && plot.contains("training step"), "{plot}");
+    let json = sandbox.stepwell(&["metrics", "stopped", "--output", "json"]).ok().json();
+    assert_eq!(json["series"][0]["rows"].as_array().map(Vec::len), Some(3), "{json}");
+    assert!(sandbox.stepwell(&["show", "stopped", "--all"]).ok().stdout.contains("count"));
+    sandbox.stepwell(&["report", "stopped"]).ok();
 }
