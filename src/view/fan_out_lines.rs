@@ -13,6 +13,8 @@ use stepwell_store::Children;
 
 /// Time between two lines with the number of items that are done.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Most lines about failures of the items of a large fan-out; its counts and the end of the run tell about the others.
+const MOST_FAILURES: u32 = 20;
 
 /// What to print for an event.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,8 +27,21 @@ pub enum Verdict {
 
 #[derive(Default)]
 pub struct FanOutLines {
-    /// For each fan-out with an event so far, the time of the last count; `None` if it is small.
-    counted: HashMap<(RunId, StepId), Option<Instant>>,
+    /// Every fan-out with an event so far.
+    known: HashMap<(RunId, StepId), FanOut>,
+}
+
+struct FanOut {
+    /// Time of the last count; `None` if it is small.
+    counted_at: Option<Instant>,
+    /// Lines about failures so far.
+    failures: u32,
+}
+
+impl FanOut {
+    fn of(items: u64) -> FanOut {
+        FanOut { counted_at: (items > MOST_CHILDREN).then(Instant::now), failures: 0 }
+    }
 }
 
 impl FanOutLines {
@@ -37,16 +52,21 @@ impl FanOutLines {
         if matches!(kind, StepEventKind::Expanded { items: given } if given.is_empty()) {
             return if items(step) > 0 { Verdict::Hide } else { Verdict::Show };
         }
-        let since = |items: u64| (items > MOST_CHILDREN).then(Instant::now);
         if let StepEventKind::Expanded { items } = kind {
-            self.counted.insert((run, step.clone()), since(items.len() as u64));
+            self.known.insert((run, step.clone()), FanOut::of(items.len() as u64));
         }
-        let Some((parent, _)) = step.as_str().split_once('[').filter(|_| is_routine(kind)) else {
+        let is_failure = matches!(kind, StepEventKind::AttemptFailed { .. } | StepEventKind::Failed { .. });
+        let Some((parent, _)) = step.as_str().split_once('[').filter(|_| is_failure || is_routine(kind)) else {
             return Verdict::Show;
         };
         let parent = StepId::from(parent);
-        match self.counted.entry((run, parent.clone())).or_insert_with(|| since(items(&parent))) {
+        let fan_out = self.known.entry((run, parent.clone())).or_insert_with(|| FanOut::of(items(&parent)));
+        match &mut fan_out.counted_at {
             None => Verdict::Show,
+            Some(_) if is_failure && fan_out.failures < MOST_FAILURES => {
+                fan_out.failures += 1;
+                Verdict::Show
+            }
             Some(at) if at.elapsed() < INTERVAL => Verdict::Hide,
             Some(at) => {
                 *at = Instant::now();
@@ -57,7 +77,7 @@ impl FanOutLines {
 
     /// Forgets a run that has ended.
     pub fn forget(&mut self, run: RunId) {
-        self.counted.retain(|(of, _), _| *of != run);
+        self.known.retain(|(of, _), _| *of != run);
     }
 }
 
@@ -108,7 +128,13 @@ mod tests {
         assert_eq!(judge(&expanded("large", 0)), Verdict::Hide, "it waits for its items again");
         assert_eq!(judge(&skipped("large[7]")), Verdict::Hide);
         let failure = Failure::fatal("broken");
-        assert_eq!(judge(&event("large[7]", StepEventKind::AttemptFailed { failure })), Verdict::Show);
+        let failed = |step| event(step, StepEventKind::AttemptFailed { failure: failure.clone() });
+        for _ in 0..MOST_FAILURES {
+            assert_eq!((judge(&failed("large[7]")), judge(&failed("small[7]"))), (Verdict::Show, Verdict::Show));
+        }
+        assert_eq!((judge(&failed("large[7]")), judge(&failed("small[7]"))), (Verdict::Hide, Verdict::Show));
+        let whole = event("large", StepEventKind::Failed { failure: failure.clone() });
+        assert_eq!(judge(&whole), Verdict::Show);
         assert_eq!(judge(&skipped("small[7]")), Verdict::Show);
         assert_eq!(judge(&skipped("large")), Verdict::Show);
         assert_eq!(judge(&skipped("expanded-before[7]")), Verdict::Hide, "a resumed run");
@@ -120,11 +146,11 @@ mod tests {
         assert_eq!(lines.judge(RUN, &expanded("empty", 0), |_| 0), Verdict::Show);
         lines.judge(RUN, &expanded("large", 101), |_| 0);
         let past = Instant::now().checked_sub(INTERVAL);
-        lines.counted.insert((RUN, StepId::from("large")), past);
+        lines.known.insert((RUN, StepId::from("large")), FanOut { counted_at: past, failures: 0 });
         let mut judge = || lines.judge(RUN, &skipped("large[7]"), |_| 0);
         assert_eq!((judge(), judge()), (Verdict::Count(StepId::from("large")), Verdict::Hide));
         lines.forget(RUN);
-        assert!(lines.counted.is_empty());
+        assert!(lines.known.is_empty());
     }
 
     #[test]
