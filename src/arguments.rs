@@ -44,7 +44,7 @@ pub struct LogArgs {
 #[derive(Args, Clone, Debug)]
 pub struct Params {
     /// Set a parameter of the workflow (repeatable; `a.b=value` reaches into tables)
-    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    #[arg(short = 'S', long = "set", aliases = ["param", "set-param"], value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
 }
 

@@ -13,11 +13,23 @@ pub(super) const FLAGS: &[(&[&str], &str)] = &[
     ),
     (&["dry-run", "check", "validate"], "`stepwell workflow validate FILE` checks a workflow without running it"),
     (
-        &["force", "fresh", "no-cache", "rerun", "overwrite", "always-make"],
+        &[
+            "force",
+            "fresh",
+            "no-cache",
+            "rerun",
+            "overwrite",
+            "always-make",
+            "forceall",
+            "force-all",
+            "forcerun",
+            "F",
+            "R",
+        ],
         "`--no-reuse` runs every step, even one that has succeeded before",
     ),
     (
-        &["param", "params", "arg", "args", "override", "var", "option"],
+        &["params", "arg", "args", "override", "var", "option"],
         "`--set NAME=VALUE` sets a param, `-S` for short; `stepwell workflow show NAME` explains them",
     ),
     (&["run-name", "job-name", "experiment", "experiment-name", "title"], "`--name NAME` names the run"),
@@ -41,7 +53,7 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
     (&["run", "start-training"], &["n"], "`stepwell workflow validate FILE` checks a workflow without running it"),
     (
         &["run", "start-training"],
-        &["B", "k"],
+        &["B", "k", "keep-going", "rerun-incomplete", "ignore-errors"],
         "`--no-reuse` runs every step; a step that fails does not stop those that do not need it",
     ),
     (
@@ -58,7 +70,7 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
     (&["run"], &["f"], "name the file without a flag: `stepwell run FILE`"),
     (
         &["run", "start-training", "worker", "serve", "resume", "retry", "rerun", "fork"],
-        &["jobs", "j", "workers", "num-workers", "parallel", "concurrency", "slots", "max-parallel", "c"],
+        &["jobs", "j", "workers", "num-workers", "parallel", "concurrency", "slots", "max-parallel", "c", "cores"],
         "the setting `slots` is the number of steps at once: the variable `STEPWELL_SLOTS=4` for one command, or `slots = 4` in \
          `stepwell.toml`",
     ),
@@ -140,13 +152,37 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
     (
         &["gc"],
         &["older-than", "before", "max-age", "until"],
-        "`--keep-days 30` prunes runs that ended more than 30 days ago",
+        "`--keep-days 30` removes runs that ended more than 30 days ago",
     ),
     (
         &["gc"],
-        &["keep-best", "best", "keep-tagged", "metric"],
-        "`stepwell keep RUN` keeps a run whatever the rules say, and `stepwell list --sort STEP.VALUE` names the best; \
-         `--keep-runs N` keeps the newest",
+        &["keep-tagged", "tag", "keep-failed", "keep-running"],
+        "`stepwell keep RUN` keeps a run whatever the rules say; `--keep-runs N` keeps the newest, `--keep-best N` the best",
+    ),
+    (
+        &["resume"],
+        &["all", "a"],
+        "`stepwell worker` continues every run that has not ended; `stepwell list` shows them",
+    ),
+    (
+        &["show", "logs", "metrics", "watch", "explain", "report", "resume", "samples", "checkpoints"],
+        &["last", "latest", "newest"],
+        "`last` is the newest run, in the place of RUN: `stepwell show last`",
+    ),
+    (
+        &["watch"],
+        &["interval", "n", "refresh", "delay"],
+        "it shows what is new at once: `stepwell watch RUN`; `stepwell watch RUN --output json` is for scripts",
+    ),
+    (
+        &["batch"],
+        &["input", "input-file", "i", "file", "prompts", "requests", "data"],
+        "name the file without a flag: `stepwell batch FILE --model MODEL -o OUT`",
+    ),
+    (
+        &["model import"],
+        &["path", "source", "from", "file", "dir", "model", "m"],
+        "name it without a flag: `stepwell model import PATH`",
     ),
     (&["cancel"], &["all"], "one run at a time: `stepwell cancel RUN`; `stepwell list` shows the runs"),
     (
@@ -231,8 +267,8 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["compare"],
-        &["plot", "metrics", "curve", "curves", "chart", "loss"],
-        "`stepwell metrics RUN RUN` draws the curves of several runs over each other",
+        &["plot", "metrics", "curve", "curves", "chart", "loss", "metric", "sort", "by", "key"],
+        "`stepwell list --sort STEP.VALUE` puts the best run first; `stepwell metrics RUN RUN` draws the curves of several runs over each other",
     ),
     (
         &["report"],

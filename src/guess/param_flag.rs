@@ -25,6 +25,9 @@ pub fn set_param(
     state: &State,
 ) -> Option<ParamSet> {
     let has_set = command.get_arguments().any(|argument| argument.get_id() == "set");
+    if !unknown.starts_with('-') {
+        return set_word(command, (words, behind), unknown, state).filter(|_| has_set);
+    }
     let name = unknown.strip_prefix("--").filter(|name| has_set && !name.is_empty())?;
     let texts: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let end = texts.iter().position(|word| *word == "--").unwrap_or(texts.len());
@@ -40,6 +43,20 @@ pub fn set_param(
     let remark = format!("note: {} is taken as `-S {}`", texts[at..at + length].join(" "), quote(&set));
     let mut words = words.to_vec();
     words.splice(at..at + length, ["-S".into(), set.into()]);
+    Some(ParamSet { words, remark })
+}
+
+/// Sets a param where the word `lr=0.1` stands.
+fn set_word(command: &Command, (words, behind): (&[OsString], usize), word: &str, state: &State) -> Option<ParamSet> {
+    let (name, value) = word.split_once('=')?;
+    let texts: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let at = (behind..texts.len()).take_while(|index| texts[*index] != "--").find(|index| texts[*index] == word)?;
+    let params = params(command, &texts[behind..], state);
+    let param = exact(&params, name).filter(|param| !is_text_of_training(command, param))?;
+    let set = format!("{param}={value}");
+    let remark = format!("note: {word} is taken as `-S {}`", quote(&set));
+    let mut words = words.to_vec();
+    words.splice(at..=at, ["-S".into(), set.into()]);
     Some(ParamSet { words, remark })
 }
 
@@ -76,7 +93,7 @@ mod tests {
         let mut root = Cli::command();
         root.build();
         let run = root.find_subcommand("run").unwrap();
-        let unknown = flags.split(['=', ' ']).next().unwrap();
+        let unknown = flags.split(if flags.starts_with('-') { ['=', ' '] } else { [' ', ' '] }).next().unwrap();
         let found = set_param(run, (&words, 2), unknown, &State::of(&words))?;
         let words: Vec<&str> = found.words.iter().skip(3).map(|word| word.to_str().unwrap()).collect();
         Some(format!("{} | {}", words.join(" "), found.remark))
@@ -88,7 +105,9 @@ mod tests {
         assert_eq!(set("--lines 7").as_deref(), Some(expected));
         assert_eq!(set("--lines=7").as_deref(), Some("-S lines=7 | note: --lines=7 is taken as `-S lines=7`"));
         assert_eq!(set("--lines -7").as_deref(), Some("-S lines=-7 | note: --lines -7 is taken as `-S lines=-7`"));
-        for other in ["--lines", "--lines --detach", "--lies 7", "--lr 7", "-lines 7", "--epochs 7"] {
+        let expected = "-S lines=7 | note: lines=7 is taken as `-S lines=7`";
+        assert_eq!(set("lines=7").as_deref(), Some(expected));
+        for other in ["lies=7", "--lines", "--lines --detach", "--lies 7", "--lr 7", "-lines 7", "--epochs 7"] {
             assert_eq!(set(other), None, "{other}");
         }
     }

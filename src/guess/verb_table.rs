@@ -3,7 +3,7 @@
 /// Every command in an answer parses: a test tries them all.
 pub(super) const VERBS: &[(&[&str], &str)] = &[
     (
-        &["train", "fit", "pretrain", "finetune", "learn"],
+        &["fit", "finetune", "fine-tune", "learn"],
         "`stepwell start-training notes.txt` trains a model on a text of yours",
     ),
     (
@@ -88,7 +88,32 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
     #[cfg(feature = "train")]
     (
         &["sample", "predict", "infer", "inference", "prompt", "complete"],
-        "`stepwell generate -p TEXT` continues a text with a trained model",
+        "`stepwell generate -p TEXT` continues a text with a trained model; `stepwell chat --model MODEL` talks with any model, \
+         `stepwell batch FILE --model MODEL -o OUT` answers a file of prompts",
+    ),
+    #[cfg(not(feature = "train"))]
+    (
+        &["sample", "predict", "infer", "inference", "prompt", "complete", "generate"],
+        "`stepwell chat --model MODEL` talks with a model, `stepwell batch FILE --model MODEL -o OUT` answers a file of prompts; \
+         a build with training also has `generate`",
+    ),
+    (
+        &["import", "model pull", "model download", "model get", "model add", "model load", "model create"],
+        "`stepwell model import PATH` reads a Hugging Face folder or a GGUF file, which `hf download OWNER/NAME --local-dir \
+         FOLDER` gets; `stepwell start-training TEXT` trains on a text of yours",
+    ),
+    (
+        &["model export", "model save", "model convert", "model push"],
+        "a training exports its model by itself: `stepwell show RUN` names the folder, `stepwell artifact get RUN/STEP/NAME \
+         FOLDER` copies any output",
+    ),
+    (
+        &["model rm", "model remove", "model delete"],
+        "models go with their runs: `stepwell rm RUN` removes a run; exported folders are yours to delete",
+    ),
+    (
+        &["trace", "debug", "diagnose"],
+        "`stepwell explain RUN` says why a step ran or waits, `stepwell logs RUN STEP` what it printed",
     ),
     (
         &["export", "download", "save", "pull", "fetch", "cp"],
@@ -132,7 +157,7 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
     ),
     #[cfg(feature = "train")]
     (
-        &["models", "presets"],
+        &["presets", "model presets"],
         "`stepwell model describe quickstart` describes a model; the others are tiny, small and deep60",
     ),
     (&["upgrade", "update", "install"], "`cargo install --path .` in the folder of the source installs a newer build"),
@@ -191,10 +216,10 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
         &["schedule edit", "schedule update", "schedule set"],
         "`stepwell schedule remove NAME`, then `stepwell schedule add NAME --cron CRON FILE`",
     ),
-    #[cfg(feature = "train")]
     (
-        &["model list", "model ls", "model show", "model info", "model presets"],
-        "`stepwell model describe quickstart` describes a model; the others are tiny, small and deep60",
+        &["models", "model list", "model ls", "model show", "model info"],
+        "a model is a Hugging Face folder, a GGUF file, or a run that trained or imported one: `stepwell chat --model RUN`; \
+         `stepwell list --workflow import-model` lists the imported ones",
     ),
     (
         &["config set", "config edit", "config add", "config unset", "config init"],

@@ -13,7 +13,7 @@ use stepwell_config::Origin;
 /// Words for the programs that read event files.
 const EVENT_FILES: [&str; 4] = ["tensorboard", "wandb", "mlflow", "sync"];
 /// Words for copying a result out of the state.
-const EXPORT: [&str; 6] = ["export", "download", "save", "pull", "fetch", "cp"];
+const EXPORT: [&str; 7] = ["export", "download", "save", "pull", "fetch", "cp", "get"];
 
 /// Answers a word that is no verb below the verbs in `path`. `behind` are the words behind it.
 pub fn verb(path: &[&str], word: &str, behind: &[&str], state: &State) -> Option<String> {
@@ -29,6 +29,11 @@ pub fn verb(path: &[&str], word: &str, behind: &[&str], state: &State) -> Option
             if known.is_some() {
                 return known;
             }
+        }
+        [] if matches!(&*lower, "cat" | "print")
+            && behind.first().is_some_and(|output| output.matches('/').count() == 2) =>
+        {
+            return Some(format!("{} prints an output", shell::stepwell("artifact show", behind.first().copied())));
         }
         [] if EVENT_FILES.contains(&&*lower) => {
             let settings = state.settings().filter(|settings| settings.state_dir.origin != Origin::Default);

@@ -45,9 +45,11 @@ pub struct GenerateArgs {
 }
 
 pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError> {
+    let text = prompt_in_place_of_run(session, args);
+    let prompt = text.unwrap_or(&args.prompt);
     let (reader, id) = match &args.run {
-        Some(run) => session.find_kept_run(run).map_err(|error| about_prompt(error, run, args))?,
-        None => newest_with_model(session)?,
+        Some(run) if text.is_none() => session.find_kept_run(run)?,
+        _ => newest_with_model(session)?,
     };
     let steps = reader.steps(id)?;
     let model = output(&steps, "model").ok_or_else(|| {
@@ -71,7 +73,7 @@ pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError
     let trained = TrainedModel::read(&artifacts, &model)?;
     trained.check_tokenizer(&codec)?;
     let decoder = Decoder::new(&trained.load("auto")?);
-    let sample = sampling.draw(&decoder, &codec, &args.prompt, 0)?;
+    let sample = sampling.draw(&decoder, &codec, prompt, 0)?;
     let text = format!("{}{}", sample.prompt, sample.text);
     session.out.content(&text, json!({ "run": { "id": id }, "prompt": sample.prompt, "text": text }))?;
     Ok(Exit::Ok)
@@ -89,12 +91,13 @@ fn newest_with_model(session: &Session) -> Result<(Reader, RunId), CliError> {
     }
 }
 
-/// Adds a hint where a prompt stands in place of a run.
-fn about_prompt(error: CliError, run: &str, args: &GenerateArgs) -> CliError {
-    if error.kind != ErrorKind::NotFound || !args.prompt.is_empty() || !run.contains(' ') {
-        return error;
+/// The text in `stepwell generate "The old king"`: no run has spaces in its name.
+fn prompt_in_place_of_run<'a>(session: &Session, args: &'a GenerateArgs) -> Option<&'a str> {
+    let text = args.run.as_deref().filter(|text| args.prompt.is_empty() && text.contains(' '))?;
+    match session.find_run(text) {
+        Err(error) if error.kind == ErrorKind::NotFound => Some(text),
+        _ => None,
     }
-    error.hint(format!("`-p` gives the text to continue: `stepwell generate -p {}`", shell::quote(run)))
 }
 
 /// The output of this name of the last step whose kind declares it.

@@ -24,7 +24,7 @@ const LONGEST: u64 = 16 << 20;
 /// Prints the answer as it comes, and keeps the conversation: `/new` starts another, `/exit` or Ctrl-D ends. With MESSAGE,
 /// or with text on standard input, it answers once: `cat notes.txt | stepwell chat --model MODEL > summary.txt`. With
 /// `--lines`, each line of standard input is a message of one conversation.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct ChatArgs {
     /// Message to answer; standard input follows it, if that is no terminal
     #[arg(value_name = "MESSAGE")]
@@ -34,7 +34,7 @@ pub struct ChatArgs {
     pub lines: bool,
     /// Hugging Face folder, GGUF file, run with a model (also `WORKFLOW@last`), or output RUN/STEP/NAME
     #[arg(long, short, value_name = "MODEL")]
-    pub model: String,
+    pub model: Option<String>,
     /// Instruction that comes before the conversation
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub system: Option<String>,
@@ -68,7 +68,9 @@ pub struct ChatArgs {
 }
 
 pub fn chat(session: &Session, args: &ChatArgs) -> Result<Exit, CliError> {
-    let source = find_model(session, &args.model)?;
+    let (name, message) = model_and_message(session, args)?;
+    let args = &ChatArgs { model: Some(name.clone()), message, ..args.clone() };
+    let source = find_model(session, &name)?;
     // Wrong options are told before minutes of loading.
     Conversation::new(args).request("x")?;
     let model = Model::from_files(&model_files(session, &source)?).map_err(CliError::failed)?;
@@ -95,6 +97,17 @@ pub fn chat(session: &Session, args: &ChatArgs) -> Result<Exit, CliError> {
         (None, true) => return talk.in_terminal(),
     };
     Ok(Exit::Ok)
+}
+
+/// The model, and the message. Without `--model`, a word that names a model is no message: `stepwell chat ./model`.
+fn model_and_message(session: &Session, args: &ChatArgs) -> Result<(String, Option<String>), CliError> {
+    match (&args.model, &args.message) {
+        (Some(model), message) => Ok((model.clone(), message.clone())),
+        (None, Some(word)) if find_model(session, word).is_ok() => Ok((word.clone(), None)),
+        (None, _) => Err(CliError::usage("which model? `--model` is missing").hint(
+            "`stepwell chat --model MODEL`: a Hugging Face folder, a GGUF file, or a run that trained or imported a model",
+        )),
+    }
 }
 
 /// What has been said, and how answers are sampled.

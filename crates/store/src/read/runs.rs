@@ -89,7 +89,7 @@ impl Reader {
 
     /// Resolves a run named by a person: `last` (the newest that was not pruned), an id, a name (its newest run), the name
     /// of a workflow (the newest run of it that no step has started and that was not pruned), or the unique start of an
-    /// id or of an id's last group.
+    /// id or of an id's last group. Without a run of that name, `latest` and `newest` mean `last`.
     ///
     /// # Errors
     /// `UnknownRun`, `AmbiguousRun`.
@@ -113,6 +113,9 @@ impl Reader {
                 if found.is_empty() {
                     found = ids(sql, &[text])?;
                 }
+            }
+            if found.is_empty() && matches!(text, "latest" | "newest") {
+                found = ids("SELECT id FROM run WHERE pruned_at IS NULL ORDER BY id DESC LIMIT 1", &[])?;
             }
             let hexadecimal = lower.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
             if found.is_empty() && !text.is_empty() && hexadecimal {
