@@ -7,8 +7,6 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use stepwell_artifact::{ArtifactStore, Attempts};
 use stepwell_base::error_chain::error_chain;
 use stepwell_base::ids::RunId;
