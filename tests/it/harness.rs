@@ -252,3 +252,41 @@ pub fn children(pid: u32) -> Vec<u32> {
 pub fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
+
+/// A control group with a limit of memory.
+#[cfg(target_os = "linux")]
+pub struct MemoryGroup {
+    folder: PathBuf,
+}
+
+#[cfg(target_os = "linux")]
+impl MemoryGroup {
+    /// `None` if this user may not create one.
+    pub fn of_mib(limit: u64) -> Option<MemoryGroup> {
+        let groups = read(Path::new("/proc/self/cgroup"));
+        let own = |line: &str| Some(line.split_once(":memory:/")?.1.to_owned());
+        let folder = match groups.lines().find_map(own) {
+            Some(path) => Path::new("/sys/fs/cgroup/memory").join(path),
+            None => PathBuf::from("/sys/fs/cgroup"),
+        };
+        let folder = folder.join(format!("stepwell-test-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&folder).ok()?;
+        let group = MemoryGroup { folder };
+        let limits = ["memory.limit_in_bytes", "memory.max"].map(|name| group.folder.join(name));
+        let file = limits.iter().find(|path| path.exists())?;
+        std::fs::write(file, (limit << 20).to_string()).ok()?;
+        Some(group)
+    }
+
+    /// The file that takes the ids of processes.
+    pub fn processes(&self) -> PathBuf {
+        self.folder.join("cgroup.procs")
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+}

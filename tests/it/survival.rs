@@ -1,11 +1,10 @@
 //! Attempts and engines that freeze, escape, flood or run out of memory, and clocks that jump.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::harness::{Sandbox, eventually, processes_with, read, signal};
+use crate::harness::{MemoryGroup, Sandbox, eventually, processes_with, read, signal};
 
 fn sandbox(workflow: &str) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -124,44 +123,15 @@ while true; do sleep 0.1; done
     assert_eq!(read(&sandbox.path("resumed")), "7\n");
 }
 
-/// A control group with a limit of 64 MiB; `None` if this user may not create one.
-struct SmallMemory {
-    folder: PathBuf,
-}
-
-impl SmallMemory {
-    fn new() -> Option<SmallMemory> {
-        let groups = read(Path::new("/proc/self/cgroup"));
-        let own = |line: &str| Some(line.split_once(":memory:/")?.1.to_owned());
-        let folder = match groups.lines().find_map(own) {
-            Some(path) => Path::new("/sys/fs/cgroup/memory").join(path),
-            None => PathBuf::from("/sys/fs/cgroup"),
-        };
-        let folder = folder.join(format!("stepwell-test-{}", uuid::Uuid::now_v7()));
-        fs::create_dir(&folder).ok()?;
-        let group = SmallMemory { folder };
-        let limits = ["memory.limit_in_bytes", "memory.max"].map(|name| group.folder.join(name));
-        let limit = limits.iter().find(|path| path.exists())?;
-        fs::write(limit, "67108864").ok()?;
-        Some(group)
-    }
-}
-
-impl Drop for SmallMemory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.folder);
-    }
-}
-
 #[test]
 fn a_step_that_runs_out_of_memory_is_not_tried_again() {
-    let Some(group) = SmallMemory::new() else {
+    let Some(group) = MemoryGroup::of_mib(64) else {
         eprintln!("skipped: no right to make a control group");
         return;
     };
     let sandbox = sandbox(&format!(
-        "name = \"memory\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = {{ initial_interval = \"1ms\", maximum_attempts = 3 }}\n[step.with]\nshell = \"echo $$ > {}/cgroup.procs && head -c 400000000 /dev/zero | tail\"\n",
-        group.folder.display()
+        "name = \"memory\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = {{ initial_interval = \"1ms\", maximum_attempts = 3 }}\n[step.with]\nshell = \"echo $$ > {} && head -c 400000000 /dev/zero | tail\"\n",
+        group.processes().display()
     ));
     sandbox.stepwell(&["run", "w.toml"]).exits(3).says(&["lack of memory", "smaller batch"]);
     assert_eq!(one(&sandbox, "SELECT attempts FROM step"), "1");
@@ -171,13 +141,13 @@ fn a_step_that_runs_out_of_memory_is_not_tried_again() {
 /// The worker process runs out of memory, not its program: it reads the values that the program has written.
 #[test]
 fn a_worker_that_runs_out_of_memory_itself_is_not_tried_again() {
-    let Some(group) = SmallMemory::new() else {
+    let Some(group) = MemoryGroup::of_mib(64) else {
         eprintln!("skipped: no right to make a control group");
         return;
     };
     let sandbox = sandbox(&format!(
-        "name = \"memory\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = {{ initial_interval = \"1ms\", maximum_attempts = 3 }}\n[step.with]\nshell = \"echo $PPID > {}/cgroup.procs && head -c 200000000 /dev/zero > $STEPWELL_VALUES\"\n",
-        group.folder.display()
+        "name = \"memory\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = {{ initial_interval = \"1ms\", maximum_attempts = 3 }}\n[step.with]\nshell = \"echo $PPID > {} && head -c 200000000 /dev/zero > $STEPWELL_VALUES\"\n",
+        group.processes().display()
     ));
     sandbox.stepwell(&["run", "w.toml"]).exits(3).says(&["worker was killed for lack of memory", "smaller batch"]);
     assert_eq!(one(&sandbox, "SELECT attempts FROM step"), "1");

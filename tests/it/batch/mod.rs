@@ -6,6 +6,8 @@ mod matrix;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+#[cfg(target_os = "linux")]
+mod owners;
 mod rows;
 mod served;
 #[cfg(target_os = "linux")]

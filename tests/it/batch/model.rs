@@ -1,30 +1,40 @@
-//! A tiny model with random weights, as a folder of Hugging Face: a byte-level tokenizer, two layers of Llama, ChatML.
+//! Small models with random weights, as folders of Hugging Face: a byte-level tokenizer, some layers of Llama, ChatML.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-const HIDDEN: usize = 32;
-const FFN: usize = 64;
-const LAYERS: usize = 2;
-const HEADS: usize = 4;
-const KV_HEADS: usize = 2;
 /// All bytes and two special tokens.
 const VOCAB: usize = 258;
-const CONTEXT: usize = 512;
+
+pub struct Shape {
+    pub hidden: usize,
+    pub ffn: usize,
+    pub layers: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub context: usize,
+}
+
+const TINY: Shape = Shape { hidden: 32, ffn: 64, layers: 2, heads: 4, kv_heads: 2, context: 512 };
+
 const TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n\
     {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 pub fn tiny_model(folder: &Path) {
+    model_of(folder, &TINY);
+}
+
+pub fn model_of(folder: &Path, shape: &Shape) {
     fs::create_dir_all(folder).unwrap();
     let write = |name: &str, value: Value| fs::write(folder.join(name), value.to_string()).unwrap();
     write(
         "config.json",
         json!({
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": VOCAB, "hidden_size": HIDDEN,
-            "intermediate_size": FFN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
-            "num_key_value_heads": KV_HEADS, "max_position_embeddings": CONTEXT, "rms_norm_eps": 1e-5,
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": VOCAB, "hidden_size": shape.hidden,
+            "intermediate_size": shape.ffn, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
+            "num_key_value_heads": shape.kv_heads, "max_position_embeddings": shape.context, "rms_norm_eps": 1e-5,
             "rope_theta": 10000.0, "tie_word_embeddings": true, "hidden_act": "silu", "eos_token_id": 257,
             "bos_token_id": null, "torch_dtype": "float32",
         }),
@@ -32,9 +42,9 @@ pub fn tiny_model(folder: &Path) {
     write("tokenizer.json", tokenizer());
     write(
         "tokenizer_config.json",
-        json!({"chat_template": TEMPLATE, "eos_token": "<|im_end|>", "model_max_length": CONTEXT}),
+        json!({"chat_template": TEMPLATE, "eos_token": "<|im_end|>", "model_max_length": shape.context}),
     );
-    fs::write(folder.join("model.safetensors"), weights()).unwrap();
+    fs::write(folder.join("model.safetensors"), weights(shape)).unwrap();
 }
 
 /// GPT-2's spelling of bytes as printable characters.
@@ -79,22 +89,24 @@ impl Numbers {
     }
 }
 
-fn weights() -> Vec<u8> {
-    let head = HIDDEN / HEADS;
-    let mut tensors = vec![("model.embed_tokens.weight".to_owned(), vec![VOCAB, HIDDEN]), norm("model.norm")];
-    for layer in 0..LAYERS {
+fn weights(shape: &Shape) -> Vec<u8> {
+    let (hidden, ffn) = (shape.hidden, shape.ffn);
+    let of_keys = hidden / shape.heads * shape.kv_heads;
+    let norm = |name: &str| (format!("{name}.weight"), vec![hidden]);
+    let mut tensors = vec![("model.embed_tokens.weight".to_owned(), vec![VOCAB, hidden]), norm("model.norm")];
+    for layer in 0..shape.layers {
         let name = |part: &str| format!("model.layers.{layer}.{part}");
         let matrix = |part: &str, rows: usize, columns: usize| (name(part) + ".weight", vec![rows, columns]);
         tensors.extend([
             norm(&name("input_layernorm")),
             norm(&name("post_attention_layernorm")),
-            matrix("self_attn.q_proj", HIDDEN, HIDDEN),
-            matrix("self_attn.k_proj", KV_HEADS * head, HIDDEN),
-            matrix("self_attn.v_proj", KV_HEADS * head, HIDDEN),
-            matrix("self_attn.o_proj", HIDDEN, HIDDEN),
-            matrix("mlp.gate_proj", FFN, HIDDEN),
-            matrix("mlp.up_proj", FFN, HIDDEN),
-            matrix("mlp.down_proj", HIDDEN, FFN),
+            matrix("self_attn.q_proj", hidden, hidden),
+            matrix("self_attn.k_proj", of_keys, hidden),
+            matrix("self_attn.v_proj", of_keys, hidden),
+            matrix("self_attn.o_proj", hidden, hidden),
+            matrix("mlp.gate_proj", ffn, hidden),
+            matrix("mlp.up_proj", ffn, hidden),
+            matrix("mlp.down_proj", hidden, ffn),
         ]);
     }
     let (mut header, mut data, mut numbers) = (Map::new(), Vec::new(), Numbers(17));
@@ -112,8 +124,4 @@ fn weights() -> Vec<u8> {
     file.extend_from_slice(format!("{header:padded$}").as_bytes());
     file.extend(data);
     file
-}
-
-fn norm(name: &str) -> (String, Vec<usize>) {
-    (format!("{name}.weight"), vec![HIDDEN])
 }

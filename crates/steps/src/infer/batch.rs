@@ -40,7 +40,7 @@ pub(super) fn run_batch<B: Backend>(
     let mut standing = Standing::of(&context.request.checkpoints, Timestamp::now());
     let segment = resume(context, &mut table, &standing)?;
     let reuse = earlier_answers(context, arguments, &table, identity);
-    let (in_flight, death) = InFlight::open(context.scratch()).map_err(cannot_write)?;
+    let (in_flight, death) = InFlight::open(context.scratch(), &context.request.log_path()).map_err(cannot_write)?;
     if let Some(death) = &death {
         context.reporter.note(standing.conclude(death));
     }

@@ -2,6 +2,7 @@
 
 mod memory_kills;
 mod proc_files;
+mod refused_memory;
 
 pub use memory_kills::MemoryKills;
 #[cfg(test)]
@@ -9,3 +10,4 @@ pub use memory_kills::pretend;
 #[cfg(feature = "train")]
 pub use proc_files::resident_bytes;
 pub use proc_files::{TreeUsage, own_cpu_seconds, tree_usage};
+pub use refused_memory::ended_without_memory;

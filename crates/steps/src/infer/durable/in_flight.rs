@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::MemoryKills;
+use crate::process::{MemoryKills, ended_without_memory};
 use stepwell_base::faults::around;
 use stepwell_batch::{Code, RowError};
 
@@ -24,7 +24,20 @@ struct Note {
     /// The process that started this worker, with the time of its start.
     engine: String,
     memory_kills: MemoryKills,
+    /// Name of the log of this attempt, which lies beside the scratch folder.
+    #[serde(default)]
+    log: String,
     lines: Vec<u64>,
+}
+
+impl Note {
+    /// Why the process died that left the note. The kernel kills, or refuses memory.
+    fn cause(&self, logs: &Path) -> Cause {
+        match self.memory_kills.has_grown() || ended_without_memory(&logs.join(&self.log)) {
+            true => Cause::OutOfMemory,
+            false => Cause::Crash,
+        }
+    }
 }
 
 /// How an earlier attempt died.
@@ -85,16 +98,17 @@ pub(in crate::infer) struct InFlight {
 
 impl InFlight {
     /// Reads what an earlier attempt left and starts an empty note. Returns the death of that attempt, unless it ended well or
-    /// with its engine.
-    pub(in crate::infer) fn open(scratch: &Path) -> io::Result<(InFlight, Option<Death>)> {
+    /// with its engine. `log` is that of this attempt.
+    pub(in crate::infer) fn open(scratch: &Path, log: &Path) -> io::Result<(InFlight, Option<Death>)> {
+        let logs = log.parent().unwrap_or(log);
         let path = scratch.join(FILE);
         let earlier: Option<Note> = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let engine = engine();
-        let death = earlier.filter(|note| note.engine == engine && !note.lines.is_empty()).map(|note| {
-            let cause = if note.memory_kills.has_grown() { Cause::OutOfMemory } else { Cause::Crash };
-            Death { cause, lines: note.lines }
-        });
-        let note = Note { engine, memory_kills: MemoryKills::count(), lines: Vec::new() };
+        let death = earlier
+            .filter(|note| note.engine == engine && !note.lines.is_empty())
+            .map(|note| Death { cause: note.cause(logs), lines: note.lines });
+        let log = log.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let note = Note { engine, memory_kills: MemoryKills::count(), log, lines: Vec::new() };
         let own = InFlight { path, note };
         own.write()?;
         Ok((own, death))
@@ -130,28 +144,49 @@ fn engine() -> String {
 mod tests {
     use super::*;
 
+    /// The note of an attempt with this number.
+    fn open(dir: &Path, attempt: u32) -> (InFlight, Option<Death>) {
+        InFlight::open(dir, &dir.join(format!("attempt-{attempt}.log"))).unwrap()
+    }
+
     #[test]
     fn a_worker_that_dies_alone_leaves_its_rows() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut first, death) = InFlight::open(dir.path()).unwrap();
+        let (mut first, death) = open(dir.path(), 1);
         assert_eq!(death, None);
         first.set([3, 5]).unwrap();
-        let (mut second, death) = InFlight::open(dir.path()).unwrap();
+        let (mut second, death) = open(dir.path(), 2);
         assert_eq!(death, Some(Death { cause: Cause::Crash, lines: vec![3, 5] }));
         second.set([3]).unwrap();
         second.set([]).unwrap();
-        assert_eq!(InFlight::open(dir.path()).unwrap().1, None, "this one ended well");
+        assert_eq!(open(dir.path(), 3).1, None, "this one ended well");
+    }
+
+    #[test]
+    fn the_log_of_the_attempt_that_died_tells_that_the_system_refused_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        for (attempt, said, cause) in [
+            (1, "memory allocation of 4096 bytes failed\n", Cause::OutOfMemory),
+            (2, "thread 'main' has overflowed its stack\n", Cause::Crash),
+        ] {
+            let (mut own, _) = open(dir.path(), attempt);
+            own.set([1, 2]).unwrap();
+            fs::write(dir.path().join(format!("attempt-{attempt}.log")), said).unwrap();
+            let (mut next, death) = open(dir.path(), attempt + 1);
+            assert_eq!(death, Some(Death { cause, lines: vec![1, 2] }));
+            next.set([]).unwrap();
+        }
     }
 
     #[test]
     fn rows_of_a_worker_that_died_with_its_engine_are_not_blamed() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut own, _) = InFlight::open(dir.path()).unwrap();
+        let (mut own, _) = open(dir.path(), 1);
         own.note.engine = "1 another".to_owned();
         own.set([1]).unwrap();
-        assert_eq!(InFlight::open(dir.path()).unwrap().1, None);
+        assert_eq!(open(dir.path(), 3).1, None);
         fs::write(dir.path().join(FILE), b"{torn").unwrap();
-        assert_eq!(InFlight::open(dir.path()).unwrap().1, None);
+        assert_eq!(open(dir.path(), 3).1, None);
     }
 
     #[test]

@@ -55,8 +55,7 @@ impl Standing {
             let half = at_once / 2;
             self.most_at_once = Some(half);
             return format!(
-                "the worker was killed for lack of memory while it worked on {at_once} rows: the batch continues with at most {half} \
-                 at once"
+                "the worker ran out of memory while it worked on {at_once} rows: the batch continues with at most {half} at once"
             );
         }
         self.deaths.charge(death);

@@ -97,4 +97,16 @@ fn the_report_names_the_best_cell_without_failures() {
     let page = read("matrix.html");
     assert!(page.contains("T &amp; &lt;i&gt;") && page.contains("&lt;b&gt;fast") && !page.contains("<b>fast"));
     assert!(page.contains("out_of_memory") && page.contains("20.0 tokens/s"));
+    // Each cell has its own row with its own numbers, also one that failed.
+    let of = |report: &Value| {
+        let cells = report["cells"].as_array().unwrap().iter();
+        cells.map(|cell| (cell["model"].clone(), cell["measured"]["tokens_per_second"].clone())).collect::<Vec<_>>()
+    };
+    let speeds = [("/m/slow", 10.0), ("/m/<b>fast", 20.0), ("/m/broken", 99.0)];
+    assert_eq!(of(&report), speeds.map(|(model, speed)| (json!(model), json!(speed))));
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("<tr") && line.contains("title=")).collect();
+    assert_eq!(rows.len(), 3, "{page}");
+    for (row, (name, speed)) in rows.iter().zip([("slow", "10.0"), ("fast", "20.0"), ("broken", "99.0")]) {
+        assert!(row.contains(&format!("{name}</th>")) && row.contains(&format!("<td>{speed}")), "{row}");
+    }
 }

@@ -32,6 +32,21 @@ fn a_batch_without_memory_continues_at_half_its_size() {
     assert_eq!((&committed["most_at_once"], &committed["deaths"]), (&json!(2), &json!({})), "no row is blamed");
 }
 
+/// The log of a worker that the system refused memory is the only sign of it.
+#[test]
+fn a_refused_allocation_halves_the_batch_and_blames_no_row() {
+    let mut lab = Lab::of_rows(20);
+    lab.set("concurrency", json!(8));
+    lab.ledger.borrow_mut().most_running = Some(7);
+    lab.dying();
+    let log = lab.steps.scratch().with_file_name("attempt-1.log");
+    std::fs::write(&log, "memory allocation of 4096 bytes failed\n").unwrap();
+    let outputs = lab.attempt().unwrap();
+    assert_eq!((&outputs.values["completed"], &outputs.values["concurrency"]), (&json!(20), &json!(4)));
+    let committed = &lab.recorder.checkpoints.last().unwrap().state;
+    assert_eq!((&committed["most_at_once"], &committed["deaths"]), (&json!(4), &json!({})));
+}
+
 #[test]
 fn a_row_that_needs_the_memory_alone_gets_an_error_line_and_the_others_run_as_before() {
     let lines: Vec<String> =

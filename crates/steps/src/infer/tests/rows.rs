@@ -17,6 +17,7 @@ fn every_row_is_answered_in_the_order_of_the_file() {
     assert_eq!(ids(&lines), (0..20).map(|n| format!("id-{n}")).collect::<Vec<_>>());
     let text = lines[1]["response"]["body"]["choices"][0]["text"].as_str().unwrap();
     assert!(text.starts_with("1xx tpmorp "), "{text}");
+    assert!(lines.iter().all(|line| line["response"]["body"]["created"] == 0), "no time makes equal batches differ");
     assert!(lab.file(&outputs, "errors").is_empty());
     assert_eq!(outputs.values["ended"], "completed");
     assert_eq!((&outputs.values["total"], &outputs.values["completed"]), (&json!(20), &json!(20)));
