@@ -1,6 +1,7 @@
 """The official `openai` client against `stepwell serve`. Started by openai.sh."""
 
 import argparse
+import contextlib
 import http.client
 import http.server
 import json
@@ -88,6 +89,45 @@ class LosingProxy(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     do_GET = do_POST = do_DELETE = answer
+
+
+class Hooks(http.server.BaseHTTPRequestHandler):
+    """Receives webhooks about batches, and lets the client check their signatures."""
+
+    protocol_version = "HTTP/1.1"
+    secret, told, problems = "", {}, []
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        try:
+            event = OpenAI(api_key="none").webhooks.unwrap(body, dict(self.headers.items()), secret=Hooks.secret)
+            Hooks.told.setdefault(event.data.id, {})[event.id] = event.type
+        except Exception as error:  # noqa: BLE001 - whatever the client finds
+            Hooks.problems.append(f"{type(error).__name__}: {error}")
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@contextlib.contextmanager
+def hooked(stepwell, folder):
+    """Settings that send webhooks about batches to a receiver."""
+    Hooks.told, Hooks.problems = {}, []
+    Hooks.secret = subprocess.run(
+        [stepwell, "webhook", "secret"], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    (folder / "hook.secret").write_text(Hooks.secret)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hooks) as receiver:
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        (folder / "stepwell.toml").write_text(
+            f'crash_loop_limit = 0\n[[webhook]]\nurl = "http://127.0.0.1:{receiver.server_port}/"\n'
+            'secret = { file = "hook.secret" }\nevents = ["batch.*"]\nretries = ["100ms", "1s", "5s"]\n'
+        )
+        yield
+        receiver.shutdown()
 
 
 def lines(count, more=None, start=0):
@@ -234,21 +274,36 @@ def chat(client):
     return "chat"
 
 
-def proxy(server):
-    LosingProxy.server_port = server.port
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), LosingProxy) as losing:
-        losing.daemon_threads = True
-        threading.Thread(target=losing.serve_forever, daemon=True).start()
-        client = server.client(base_url=f"http://127.0.0.1:{losing.server_address[1]}/v1")
-        before = len(list(client.batches.list()))
-        file = client.files.create(file=("p.jsonl", lines(3, start=500)), purpose="batch")
-        batch = create(client, file)
-        assert wait(client, batch).status == "completed"
-        assert len(list(client.batches.list())) == before + 1, "a lost answer made a second batch"
-        client.batches.cancel(batch.id) if False else None
-        losing.shutdown()
-    assert LosingProxy.lost >= 2
-    return LosingProxy.lost
+@contextlib.contextmanager
+def losing(server):
+    """A client whose requests go through a proxy that loses the first answer to each POST."""
+    LosingProxy.server_port, LosingProxy.seen, LosingProxy.lost = server.port, {}, 0
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), LosingProxy) as proxy:
+        proxy.daemon_threads = True
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield server.client(base_url=f"http://127.0.0.1:{proxy.server_address[1]}/v1")
+        proxy.shutdown()
+
+
+def proxy(client):
+    before = len(list(client.batches.list()))
+    file = client.files.create(file=("p.jsonl", lines(3, start=500)), purpose="batch")
+    batch = create(client, file)
+    assert wait(client, batch).status == "completed"
+    assert len(list(client.batches.list())) == before + 1, "a lost answer made a second batch"
+
+
+def webhooks(client):
+    """Each batch that has ended was told once, under one id, with a signature that the client accepts."""
+    ended = {batch.id: f"batch.{batch.status}" for batch in client.batches.list()}
+    end = time.time() + 30
+    while time.time() < end and set(Hooks.told) != set(ended):
+        time.sleep(0.2)
+    assert not Hooks.problems, Hooks.problems
+    assert {batch: list(events.values()) for batch, events in Hooks.told.items()} == {
+        batch: [kind] for batch, kind in ended.items()
+    }, (Hooks.told, ended)
+    return len(ended)
 
 
 def kills(server, client, count, rows, seed):
@@ -281,34 +336,51 @@ def main():
     parser.add_argument("--rows", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    model = os.path.abspath(args.model)
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(os.path.abspath(args.stepwell), model, Path(folder))
+    with serving(args) as server:
+        everything(server, server.client(), args)
+        if args.kills:
+            done, file = kills(server, server.client(), args.kills, args.rows, args.seed)
+            print(f"kills: {done}, each row once, {file[:17]}", flush=True)
+    print("all of it again, through a proxy that loses the first answer to each POST", flush=True)
+    with serving(args) as server, losing(server) as client:
+        everything(server, client, args)
+        proxy(client)
+        assert LosingProxy.lost > 20, LosingProxy.lost
+        print(f"proxy: {LosingProxy.lost} answers lost, no batch twice", flush=True)
+    print("OK")
+
+
+@contextlib.contextmanager
+def serving(args):
+    """A server in a folder of its own."""
+    stepwell = os.path.abspath(args.stepwell)
+    with tempfile.TemporaryDirectory() as folder, hooked(stepwell, Path(folder)):
+        server = Server(stepwell, os.path.abspath(args.model), Path(folder))
         server.start()
         try:
-            client = server.client()
-            file = files(client)
-            print("files: upload, repeat, wait, content, expiry, paging, delete", flush=True)
-            completions(client)
-            print(f"completions: whole, stream, log-probabilities, n, seed; {chat(client)}", flush=True)
-            errors(server, client)
-            print("errors: 401, 404, 400 with the classes of the client", flush=True)
-            batches(client, file)
-            print("batches: states, repeat, content, paging", flush=True)
-            bad_lines(client)
-            print("bad lines: named, or error lines", flush=True)
-            seconds, done = cancel(client, args.rows)
-            print(f"cancel: {seconds:.1f} s, {done} rows kept", flush=True)
-            print(f"proxy: {proxy(server)} answers lost, one batch", flush=True)
-            if args.kills:
-                done, file = kills(server, client, args.kills, args.rows, args.seed)
-                print(f"kills: {done}, each row once, {file[:17]}", flush=True)
-            print("OK")
+            yield server
         except BaseException:
             sys.stderr.write((Path(folder) / "server.log").read_text()[-4000:])
             raise
         finally:
             server.process.kill()
+            server.process.wait()
+
+
+def everything(server, client, args):
+    file = files(client)
+    print("files: upload, repeat, wait, content, expiry, paging, delete", flush=True)
+    completions(client)
+    print(f"completions: whole, stream, log-probabilities, n, seed; {chat(client)}", flush=True)
+    errors(server, client)
+    print("errors: 401, 404, 400 with the classes of the client", flush=True)
+    batches(client, file)
+    print("batches: states, repeat, content, paging", flush=True)
+    bad_lines(client)
+    print("bad lines: named, or error lines", flush=True)
+    seconds, done = cancel(client, args.rows)
+    print(f"cancel: {seconds:.1f} s, {done} rows kept", flush=True)
+    print(f"webhooks: {webhooks(client)} batches told, each once", flush=True)
 
 
 if __name__ == "__main__":
