@@ -1,6 +1,5 @@
 //! Attempts and engines that freeze, escape, flood or run out of memory, and clocks that jump.
 
-use std::fs;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 

@@ -107,7 +107,7 @@ fn a_batch_whose_worker_is_refused_memory_continues_with_half_its_rows_at_once()
     let mut engine = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     eventually("rows are in flight", || lines_in_flight(&lab) == 16);
     let [worker] = children(engine.id())[..] else { panic!("more than one worker") };
-    let status = read(&format!("/proc/{worker}/status").into());
+    let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
     let kib =
         status.lines().find_map(|line| line.strip_prefix("VmData:")?.split_whitespace().next()?.parse::<u64>().ok());
     let limit = (kib.unwrap() + 8192) << 10;
