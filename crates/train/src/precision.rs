@@ -56,3 +56,8 @@ impl fmt::Display for Precision {
 pub fn is_positive_f32(value: f64) -> bool {
     value > 0.0 && (value as f32).is_normal()
 }
+
+/// True for 1, which files omit where it is a default.
+pub fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}

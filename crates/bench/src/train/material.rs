@@ -20,7 +20,8 @@ use stepwell_train::model::weight_specs;
 use stepwell_train::model::weights;
 use stepwell_train::optim::OptimizerConfig;
 use stepwell_train::precision::Precision;
-use stepwell_train::training::plan::{Phase, Plan};
+use stepwell_train::training::phase::Phase;
+use stepwell_train::training::plan::Plan;
 use stepwell_train::training::schedule::{Schedule, ScheduleKind};
 
 const SEED: u64 = 1;
@@ -47,15 +48,7 @@ impl Material {
     pub fn new(options: &TrainOptions, device: &str) -> Result<Material, BenchError> {
         let shape = options.shape()?;
         let steps = options.total_steps() as u64;
-        let phase = Phase {
-            name: PHASE.to_owned(),
-            steps,
-            lr_scale: 1.0,
-            learning_rate: None,
-            schedule: None,
-            context: shape.context,
-            freeze_layers: None,
-        };
+        let phase = Phase::new(PHASE, steps, shape.context);
         let warmup_steps = Some(WARM_UP_STEPS.min(steps));
         let plan = Plan {
             seed: SEED,
@@ -68,8 +61,8 @@ impl Material {
             freeze_layers: options.freeze_layers,
             precision: Precision::default(),
             z_loss: options.z_loss,
-            guard: None,
             phases: vec![phase],
+            ..Plan::default()
         };
         plan.validate()?;
         let learning_rates = (0..steps).map(|step| plan.learning_rate(step)).collect();
@@ -90,7 +83,7 @@ impl Material {
         let sampler = self.sampler(folder)?;
         let mut batches = Vec::new();
         for step in 0..self.plan.steps() {
-            let rows = sampler.rows(self.plan.cursor(step), self.plan.samples_per_step());
+            let rows = sampler.rows(self.plan.cursor(step), self.plan.samples_at(step));
             let ids = rows.iter().flat_map(|row| row.ids.iter().map(|id| *id as i32));
             let targets = rows.iter().flat_map(|row| row.targets.iter().copied());
             batches.extend(ids.chain(targets).flat_map(i32::to_le_bytes));
@@ -114,7 +107,7 @@ impl Material {
     /// Encodes one document that gives each step its own samples.
     fn token_file(&self) -> Vec<u8> {
         let vocab = self.shape.vocab_size as u32;
-        let samples = self.plan.steps() * self.plan.samples_per_step();
+        let samples = self.plan.cursor(self.plan.steps());
         let tokens = samples * self.shape.context as u64 + 1;
         let width = Width::for_vocab(vocab);
         let header = Header { width, documents: 1, tokens, text_bytes: 4 * tokens, bos: BOS, eos: EOS, vocab };

@@ -6,7 +6,7 @@ use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
 use stepwell_models::{Model, Part, Place, RopeKind, Shape, tensor_name};
-use stepwell_train::model::config::{Ffn, ModelConfig};
+use stepwell_train::model::config::{Ffn, Init, ModelConfig};
 use stepwell_train::model::hf_config::SpecialTokens;
 use stepwell_train::model::weights::{self, NamedTensor};
 
@@ -60,6 +60,8 @@ fn config(shape: &Shape) -> Result<ModelConfig, Vec<String>> {
         norm_eps: shape.norm_eps,
         dropout: 0.0,
         init_std: INIT_STD,
+        init: Init::default(),
+        logit_softcap: 0.0,
     })
 }
 

@@ -19,7 +19,7 @@ use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_train::model::shared::Shared;
 use stepwell_train::model::weights::FileLayout;
-use stepwell_train::training::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};
+use stepwell_train::training::checkpoint::{EMA_FILE, FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};
 
 /// Writes one checkpoint at a time: `start` first settles the previous one.
 pub struct CheckpointWriter {
@@ -107,18 +107,21 @@ impl CheckpointWriter {
 /// Publishes the files, then the manifest that names them. The database learns of them afterwards, so a crash in
 /// between leaves files without a reference.
 fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: u32) -> Result<Checkpoint, StepError> {
-    let Snapshot { state, weights, moments, permanent, extra: _ } = snapshot;
+    let Snapshot { state, weights, moments, ema, permanent, extra: _ } = snapshot;
     metrics.sync_all().map_err(|error| Failure::io("cannot write the metrics", &error))?;
-    let (weights, moments) = (FileLayout::new(weights), FileLayout::new(moments));
-    artifacts.check_space(weights.size() + moments.size())?;
+    let (weights, moments, ema) = (FileLayout::new(weights), FileLayout::new(moments), ema.map(FileLayout::new));
+    artifacts.check_space(weights.size() + moments.size() + ema.as_ref().map_or(0, FileLayout::size))?;
     let put = |layout: FileLayout<Shared>| {
         artifacts.put_written(layout.size(), SAFETENSORS, |file| layout.write(file)).map_err(Failure::from)
     };
-    let files = BTreeMap::from([
+    let mut files = BTreeMap::from([
         (WEIGHTS_FILE.to_owned(), put(weights)?),
         (OPTIMIZER_FILE.to_owned(), put(moments)?),
         (STATE_FILE.to_owned(), artifacts.put_bytes(&state.to_file(), JSON)?),
     ]);
+    if let Some(ema) = ema {
+        files.insert(EMA_FILE.to_owned(), put(ema)?);
+    }
     Ok(Checkpoint {
         artifact: Some(artifacts.put_tree(&files)?),
         state: json!({"format": FORMAT}),

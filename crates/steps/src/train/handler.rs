@@ -139,9 +139,9 @@ impl StepHandler for Train {
             Finished::Complete { model, loss, steps, standing } => {
                 let best = host.best().cloned();
                 let (plan, special) = (&prepared.plan, prepared.tokenizer.special);
-                let (model, best, output) = (&*model, best.as_ref(), prepared.output);
+                let (model, best, output, averaged) = (&*model, best.as_ref(), prepared.output, prepared.averaged());
                 let mixture = prepared.mixture.value();
-                let trained = Trained { plan, special, model, loss, steps, standing, best, output, mixture };
+                let trained = Trained { plan, special, model, loss, steps, standing, best, output, averaged, mixture };
                 Ok(trained.publish(context.artifacts, context.reporter)?)
             }
         }

@@ -3,18 +3,16 @@
 mod arguments;
 mod checkpoint_writer;
 mod data;
-mod guard_arguments;
 mod handler;
 mod host;
+mod loss_weights;
 mod metrics_log;
-mod model_argument;
 mod prepared;
 mod preview;
 mod result;
 mod resume;
 mod utilisation;
 mod watch;
-mod watch_arguments;
 
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, ModelOutput};
 use super::data::{Mixed, mixture, samplers};
 use super::host::StepHost;
+use super::loss_weights::token_weights;
 use super::resume::newest_valid;
 use super::utilisation::Utilisation;
 use super::watch::watch;
-use super::watch_arguments::ModelOutput;
 use crate::handler::{StepContext, StepError, forked_from_nothing};
 use crate::text_codec::TextCodec;
 use crate::trained_model::TrainedModel;
@@ -17,12 +17,13 @@ use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_train::data::Sampler;
 use stepwell_train::device::{self, Device};
 use stepwell_train::model::Transformer;
-use stepwell_train::model::config::ModelConfig;
+use stepwell_train::model::config::{Init, ModelConfig};
+use stepwell_train::model::scales::parameter_paths;
 use stepwell_train::optim::OptimizerConfig;
 use stepwell_train::training::checkpoint::{Expected, Restored};
 use stepwell_train::training::guard::{Guarded, Rewind};
 use stepwell_train::training::plan::Plan;
-use stepwell_train::training::{Trainer, Watch};
+use stepwell_train::training::{TokenWeights, Trainer, Watch, WatchedWeights};
 
 /// A training that can start: its arguments fit each other, its files are intact and its device is open.
 pub struct Prepared {
@@ -36,6 +37,8 @@ pub struct Prepared {
     /// Model to continue from.
     from: Option<TrainedModel>,
     watch: Watch,
+    /// One per phase.
+    token_weights: Vec<TokenWeights>,
     optimizer: OptimizerConfig,
     /// One per phase.
     samplers: Vec<Sampler>,
@@ -64,6 +67,7 @@ impl Prepared {
         if let Some(note) = samplers.iter().find_map(short_documents) {
             context.reporter.note(note);
         }
+        let token_weights = token_weights(&plan, &samplers, &tokenizer)?;
         let watch = watch(context.artifacts, &arguments, &tokenizer, config.context)?;
         let backend = backend(&arguments.device)?;
         let device = device::open_with(backend, plan.precision).map_err(fatal)?.autodiff();
@@ -77,6 +81,7 @@ impl Prepared {
             mixture,
             from,
             watch,
+            token_weights,
             optimizer,
             samplers,
             backend,
@@ -97,7 +102,7 @@ impl Prepared {
 
     fn expected(&self, forked_at: Option<u64>) -> Expected<'_> {
         let Prepared { config, plan, device, optimizer, .. } = self;
-        Expected { model: config, optimizer: *optimizer, plan, device, forked_at }
+        Expected { model: config, optimizer: optimizer.clone(), plan, device, forked_at }
     }
 
     /// A training that goes on from the checkpoint of `rewind.to`, or from the start. `now` is the state of the guard
@@ -128,6 +133,11 @@ impl Prepared {
         Ok(self.trainer(Some(restored))?.guarded(guarded))
     }
 
+    /// True if the outputs are the average of the weights.
+    pub fn averaged(&self) -> bool {
+        self.watch.weights == WatchedWeights::Average
+    }
+
     /// Computes how much of the device the training uses.
     pub fn utilisation(&self) -> Utilisation {
         Utilisation::new(self.backend, &self.config, &self.plan)
@@ -140,16 +150,16 @@ impl Prepared {
     pub fn trainer(&self, restored: Option<Restored>) -> Result<Trainer<'_>, Failure> {
         let Prepared { plan, samplers, optimizer, backend, .. } = self;
         let trainer = match restored {
-            Some(restored) => Trainer::resumed(plan, samplers, restored, *optimizer, backend),
+            Some(restored) => Trainer::resumed(plan, samplers, restored, optimizer.clone(), backend),
             None => {
                 let model = match &self.from {
                     Some(from) => from.on(&self.config, &self.device)?,
                     None => Transformer::init(&self.config, plan.seed, &self.device),
                 };
-                Trainer::new(plan, samplers, model, *optimizer, backend)
+                Trainer::new(plan, samplers, model, optimizer.clone(), backend)
             }
         };
-        Ok(trainer.watching(self.watch.clone()))
+        Ok(trainer.watching(self.watch.clone()).weighing(self.token_weights.clone()))
     }
 }
 
@@ -161,8 +171,8 @@ pub fn model_and_plan(arguments: &Arguments, vocab: u32) -> Result<(ModelConfig,
 fn fitting(arguments: &Arguments, config: ModelConfig) -> Result<(ModelConfig, Plan), Failure> {
     let plan = arguments.plan(config.context)?;
     check_contexts(&plan, &config)?;
-    let mut frozen = plan.phases.iter().filter_map(|phase| phase.freeze_layers).chain([plan.freeze_layers]);
-    frozen.try_for_each(|frozen| config.check_frozen(frozen)).map_err(fatal)?;
+    check_frozen(&plan, &config)?;
+    check_optimizer(&arguments.optimizer.config()?, &config)?;
     Ok((config, plan))
 }
 
@@ -196,6 +206,31 @@ fn model_config(arguments: &Arguments, vocab: u32) -> Result<ModelConfig, Failur
     }
     config.validate().map_err(fatal)?;
     Ok(config)
+}
+
+fn check_frozen(plan: &Plan, config: &ModelConfig) -> Result<(), Failure> {
+    let ramps = plan.phases.iter().map(|phase| &phase.freeze_ramp).chain([&plan.freeze_ramp]);
+    let of_ramps = ramps.flatten().map(|(_, frozen)| *frozen);
+    let numbers = plan.phases.iter().filter_map(|phase| phase.freeze_layers).chain([plan.freeze_layers]);
+    numbers.chain(of_ramps).try_for_each(|frozen| config.check_frozen(frozen)).map_err(fatal)
+}
+
+/// Checks settings of the optimizer that name parameters of the model.
+fn check_optimizer(optimizer: &OptimizerConfig, config: &ModelConfig) -> Result<(), Failure> {
+    let paths = parameter_paths(config);
+    if let Some(unused) = optimizer.groups.iter().find(|group| !paths.iter().any(|path| group.has(path))) {
+        let of_block: Vec<&str> = paths.iter().filter_map(|path| path.strip_prefix("blocks.0.")).collect();
+        let message = format!("`optimizer.groups`: no parameter matches `{}`", unused.parameters);
+        return Err(Failure::fatal(message).with_hint(format!(
+            "parameters are `embedding`, `final_norm` and, for each block, `blocks.0.` with {}; `*` stands for any characters",
+            of_block.join(", ")
+        )));
+    }
+    if matches!(config.init, Init::Completep { .. }) && (optimizer.muon.is_some() || optimizer.adafactor.is_some()) {
+        return Err(Failure::fatal("`init = \"completep\"` scales the settings of AdamW, `optimizer.kind` is another")
+            .with_hint("leave `optimizer.kind` out, or `init`"));
+    }
+    Ok(())
 }
 
 fn check_contexts(plan: &Plan, config: &ModelConfig) -> Result<(), Failure> {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::arguments::Arguments;
+use super::arguments::ModelArgument;
 use super::handler::TRAIN;
-use super::model_argument::ModelArgument;
 use super::prepared::{backend, model_and_plan};
 use crate::handler::{StepHandler, arguments};
 use crate::tokenizer_train::TOKENIZER_TRAIN;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::arguments::ModelOutput;
 use super::host::SAFETENSORS;
-use super::watch_arguments::ModelOutput;
 use crate::handler::{JSON, Reporter};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
@@ -14,7 +14,7 @@ use stepwell_train::model::Transformer;
 use stepwell_train::model::hf_config::{SpecialTokens, saved_model_json};
 use stepwell_train::model::weights;
 use stepwell_train::training::Standing;
-use stepwell_train::training::checkpoint::WEIGHTS_FILE;
+use stepwell_train::training::checkpoint::{EMA_FILE, WEIGHTS_FILE};
 use stepwell_train::training::plan::Plan;
 use stepwell_workflow::catalog::{Better, Figure};
 
@@ -50,6 +50,8 @@ pub struct Trained<'a> {
     /// Files of the best checkpoint.
     pub best: Option<&'a ArtifactRef>,
     pub output: ModelOutput,
+    /// True if the outputs are the average of the weights.
+    pub averaged: bool,
     /// Counts of the sources.
     pub mixture: Value,
 }
@@ -78,7 +80,7 @@ impl Trained<'_> {
         let best = self.standing.best.filter(|best| best.step != self.steps)?;
         let file = || {
             let mut tree = artifacts.read_tree(self.best?).ok()?;
-            let weights = tree.entries.remove(WEIGHTS_FILE)?;
+            let weights = tree.entries.remove(if self.averaged { EMA_FILE } else { WEIGHTS_FILE })?;
             artifacts.verify(&weights).ok().map(|()| weights)
         };
         let weights = file();

@@ -6,7 +6,7 @@ use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::error_chain::error_chain;
 use stepwell_train::device::tuning;
 use stepwell_train::training::checkpoint::{
-    Expected, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore,
+    EMA_FILE, Expected, Files, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore,
 };
 
 /// Restores the newest valid checkpoint; `None` starts from the beginning. A note names every rejected checkpoint
@@ -44,7 +44,9 @@ fn load(artifacts: &ArtifactStore, checkpoint: &Checkpoint, expected: &Expected<
         artifacts.read(entry).map_err(|error| format!("{name}: {}", error.what()))
     };
     let (state, weights, optimizer) = (file(STATE_FILE)?, file(WEIGHTS_FILE)?, file(OPTIMIZER_FILE)?);
-    restore(&state, &weights, &optimizer, expected).map_err(|error| error_chain(&error))
+    let ema = tree.entries.contains_key(EMA_FILE).then(|| file(EMA_FILE)).transpose()?;
+    let files = Files { state: &state, weights: &weights, optimizer: &optimizer, ema: ema.as_deref() };
+    restore(files, expected).map_err(|error| error_chain(&error))
 }
 
 /// Another device or build may round differently. This is allowed, but the result may have other bits.

@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::arguments::Arguments;
+use super::arguments::SamplePlan;
 use super::data::{data_failure, open_stream};
-use super::watch_arguments::SamplePlan;
 use crate::sampling::{Sample, Sampling};
 use crate::text_codec::TextCodec;
 use stepwell_artifact::ArtifactStore;
@@ -44,7 +44,8 @@ pub fn watch(
         None => None,
     };
     let (stop_when, layers_every) = (arguments.stop_rule(), NonZeroU64::new(arguments.layer_stats_every));
-    Ok(Watch { validation, stop_when, writing, layers_every })
+    let weights = arguments.watched_weights();
+    Ok(Watch { validation, stop_when, writing, layers_every, weights })
 }
 
 fn writing(plan: SamplePlan, seed: u64, tokenizer: Arc<TextCodec>) -> Result<Writing, Failure> {

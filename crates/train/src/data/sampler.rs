@@ -89,6 +89,20 @@ impl Sampler {
         self.sources.iter().map(|source| source.packing.samples()).sum()
     }
 
+    /// Share of each token of the vocabulary among the tokens of the phase. Reads all sources.
+    pub fn token_shares(&self) -> Vec<f64> {
+        let mut shares = Vec::new();
+        for (number, source) in self.sources.iter().enumerate() {
+            let share = self.mixture.share(number) / source.stream.tokens() as f64;
+            let counts = source.stream.token_counts();
+            shares.resize(shares.len().max(counts.len()), 0.0);
+            for (of_token, count) in shares.iter_mut().zip(counts) {
+                *of_token += share * count as f64;
+            }
+        }
+        shares
+    }
+
     /// Samples from each source among the first `places` of the phase.
     pub fn taken(&self, places: u64) -> Vec<Taken> {
         let counts = self.mixture.counts(self.seed, &self.phase, places);

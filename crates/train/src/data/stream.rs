@@ -70,6 +70,23 @@ impl TokenStream {
         }
     }
 
+    /// Number of occurrences of each token of the vocabulary; ids outside it are left out.
+    pub fn token_counts(&self) -> Vec<u64> {
+        const CHUNK: u64 = 1 << 16;
+        let mut counts = vec![0; self.header().vocab as usize];
+        let mut tokens = Vec::with_capacity(CHUNK as usize);
+        for start in (0..self.tokens()).step_by(CHUNK as usize) {
+            tokens.clear();
+            self.read(start..self.tokens().min(start + CHUNK), &mut tokens);
+            for token in &tokens {
+                if let Some(count) = counts.get_mut(*token as usize) {
+                    *count += 1;
+                }
+            }
+        }
+        counts
+    }
+
     /// Range of every document in the stream, in order.
     pub fn document_ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.shards.iter().zip(&self.starts).flat_map(|(shard, base)| {
@@ -134,6 +151,8 @@ mod tests {
         let mut middle = Vec::new();
         stream.read(5..9, &mut middle);
         assert_eq!(middle, [7, 1, 0, 8]);
+        let counts = stream.token_counts();
+        assert_eq!((counts[0], counts[1], counts[5], counts[11], counts.iter().sum::<u64>()), (3, 3, 1, 0, 12));
         assert_eq!(stream.document_ranges().collect::<Vec<_>>(), [0..4, 4..7, 7..12]);
     }
 

@@ -37,9 +37,37 @@ pub struct ModelConfig {
     /// Probability of dropping an element of the embedding output and of each residual branch during training.
     #[serde(default)]
     pub dropout: f32,
-    /// Standard deviation of the initial weights; output projections get `init_std / sqrt(2 * layers)`.
+    /// Standard deviation of the initial weights, before `init` changes some.
     #[serde(default = "default_init_std")]
     pub init_std: f32,
+    /// Scheme of the initial weights.
+    #[serde(default, skip_serializing_if = "Init::is_default")]
+    pub init: Init,
+    /// Limit of the logits, `cap tanh(logits / cap)`; 0 is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub logit_softcap: f32,
+}
+
+/// Scheme of the initial weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Init {
+    /// The matrices that write into the residual stream start smaller by `sqrt(2 * layers)` (Radford et al. 2019).
+    #[default]
+    Gpt2Depth,
+    /// All matrices have the standard deviation `init_std`.
+    Plain,
+    /// The matrices that write into the residual stream start at 0, so every block starts as the identity.
+    ZeroOut,
+    /// CompleteP (Dey et al. 2025) relative to a model of this width and depth, see `model::scales`.
+    Completep { base_width: usize, base_layers: usize },
+}
+
+impl Init {
+    /// True for the scheme that files omit: files of such models are the same as before there were others.
+    pub fn is_default(&self) -> bool {
+        *self == Init::default()
+    }
 }
 
 /// The feed-forward network: its kind and hidden width.
@@ -100,6 +128,10 @@ pub enum ConfigError {
     AllFrozen { frozen: usize, layers: usize },
 }
 
+fn is_zero(number: &f32) -> bool {
+    *number == 0.0
+}
+
 fn default_rope_theta() -> f32 {
     10_000.0
 }
@@ -126,7 +158,8 @@ impl ModelConfig {
     /// True if the weights of `other` mean the same in this model: only what no weight depends on may differ, which is the
     /// length of the context, the dropout, and the initial weights.
     pub fn has_weights_of(&self, other: &ModelConfig) -> bool {
-        let weights = |config: &ModelConfig| ModelConfig { context: 0, dropout: 0.0, init_std: 0.0, ..config.clone() };
+        let (dropout, init_std, init) = (0.0, 0.0, Init::default());
+        let weights = |config: &ModelConfig| ModelConfig { context: 0, dropout, init_std, init, ..config.clone() };
         weights(self) == weights(other)
     }
 
@@ -204,7 +237,19 @@ impl ModelConfig {
         range("rope_theta", self.rope_theta, turns, "a number of at least 1")?;
         range("norm_eps", self.norm_eps, positive(self.norm_eps), "a positive number of at least 1.2e-38")?;
         range("init_std", self.init_std, positive(self.init_std), "a positive number of at least 1.2e-38")?;
-        range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "at least 0 and less than 1")
+        range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "at least 0 and less than 1")?;
+        let caps = self.logit_softcap == 0.0 || (1.0..=1e4).contains(&self.logit_softcap);
+        range("logit_softcap", self.logit_softcap, caps, "0 (off) or a number from 1 to 10000; 15 to 50 is usual")?;
+        if let Init::Completep { base_width, base_layers } = self.init {
+            for (field, value) in [("base_width", base_width), ("base_layers", base_layers)] {
+                match value {
+                    0 => return Err(ConfigError::Zero { field }),
+                    value if value > LIMIT => return Err(ConfigError::TooLarge { field, value, limit: LIMIT }),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Checks that freezing the lowest `frozen` blocks leaves something to train.
@@ -244,6 +289,8 @@ impl From<Shape> for ModelConfig {
             norm_eps: default_norm_eps(),
             dropout: 0.0,
             init_std: default_init_std(),
+            init: Init::default(),
+            logit_softcap: 0.0,
         }
     }
 }

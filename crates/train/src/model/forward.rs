@@ -1,10 +1,12 @@
 //! Logits, loss and per-token negative log-likelihood.
 
+use std::sync::Arc;
+
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::{Batch, Transformer, block::BlockContext};
-use crate::ops::{AttentionContext, DropoutMask, Kernels, Objective};
+use crate::ops::{AttentionContext, DropoutMask, Kernels, LossOptions, Objective, capped};
 
 impl Transformer {
     /// Computes the terms of the loss over targets `>= 0`: the cross-entropy and, if it has a weight, the z-loss;
@@ -17,6 +19,14 @@ impl Transformer {
         self.loss_with(self.kernels(), batch, objective)
     }
 
+    /// [`Transformer::loss`] with a weight for each token of the vocabulary as a target.
+    ///
+    /// # Panics
+    /// Under the conditions of [`Transformer::loss`].
+    pub fn weighted_loss(&self, batch: &Batch, objective: Objective, token_weights: Option<Arc<[f32]>>) -> Tensor<1> {
+        self.loss_of(self.kernels(), batch, objective, token_weights)
+    }
+
     /// Negative log-likelihood of each target in nats, 0 where it is not counted: `[batch, seq]`.
     /// Builds no graph and drops nothing.
     ///
@@ -26,7 +36,8 @@ impl Transformer {
         let model = self.valid();
         let (kernels, evaluation) = (model.kernels(), Batch { dropout_seed: None, ..batch.clone() });
         let x = model.hidden_of(kernels, &evaluation);
-        kernels.token_nll(x, model.embedding.val(), &batch.targets).reshape([batch.batch, batch.seq])
+        let nll = kernels.capped_nll(x, model.embedding.val(), &batch.targets, self.config.logit_softcap);
+        nll.reshape([batch.batch, batch.seq])
     }
 
     /// Scores of the next token: `[batch, seq, vocab_size]` for `ids` `[batch, seq]`. `starts` holds one
@@ -39,14 +50,26 @@ impl Transformer {
     }
 
     pub(super) fn loss_with(&self, kernels: Kernels, batch: &Batch, objective: Objective) -> Tensor<1> {
+        self.loss_of(kernels, batch, objective, None)
+    }
+
+    fn loss_of(
+        &self,
+        kernels: Kernels,
+        batch: &Batch,
+        objective: Objective,
+        token_weights: Option<Arc<[f32]>>,
+    ) -> Tensor<1> {
         let x = self.hidden_of(kernels, batch);
-        kernels.cross_entropy(x, self.embedding.val(), &batch.targets, objective)
+        let options = LossOptions { softcap: self.config.logit_softcap, token_weights };
+        kernels.loss(x, self.embedding.val(), &batch.targets, objective, &options)
     }
 
     pub(super) fn logits_with(&self, kernels: Kernels, ids: Tensor<2, Int>, starts: &[u32]) -> Tensor<3> {
         let [batch, seq] = ids.dims();
         let x = self.hidden(kernels, ids, starts, None);
-        kernels.linear(x, self.embedding.val()).reshape([batch, seq, self.config.vocab_size])
+        let logits = capped(kernels.linear(x, self.embedding.val()), self.config.logit_softcap);
+        logits.reshape([batch, seq, self.config.vocab_size])
     }
 
     fn kernels(&self) -> Kernels {

@@ -9,11 +9,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-use super::config::{Ffn, ModelConfig};
+use super::config::{Ffn, Init, ModelConfig};
+use super::scales::scales;
 use super::weights::{self, NamedTensor};
 use super::{Batch, Transformer};
 use crate::inference::{GenerateOptions, generate};
-use crate::ops::{AdamWStep, Implementation, Kernels, Objective, RopeTable, adamw_update, sum_squares};
+use crate::ops::{AdamWStep, Implementation, Kernels, LossOptions, Objective, RopeTable, adamw_update, sum_squares};
+use crate::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
 use crate::precision::Precision;
 
 const MODELS: [&str; 2] = ["llama_tiny", "qwen3_tiny"];
@@ -222,6 +224,81 @@ fn the_z_loss_and_its_gradients_are_those_of_pytorch() {
             let found = values(input.grad(&gradients).expect("a gradient"));
             assert_close(&found, &golden.floats(name), 1e-6, name);
         }
+    }
+}
+
+#[test]
+fn a_soft_cap_and_weights_of_tokens_are_those_of_pytorch() {
+    let golden = Golden::open("loss");
+    let (targets, table) = (golden.ints("targets"), golden.floats("token_weights"));
+    let options = LossOptions { softcap: golden.floats("cap")[0], token_weights: Some(table.into()) };
+    let divisor = targets.iter().map(|target| options.weight(*target)).sum();
+    let objective = Objective::cross_entropy(divisor);
+    for kernels in KERNELS {
+        let leaf = |name: &str| {
+            let values = golden.floats(name);
+            let shape = [values.len() / 6, 6];
+            Tensor::<2>::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
+        };
+        let (x, weight) = (leaf("x"), leaf("weight"));
+        let loss = kernels.loss(x.clone(), weight.clone(), &targets, objective, &options);
+        let gradients = loss.backward();
+        assert_close(&values(loss), &golden.floats("loss"), 1e-5, "loss");
+        for (name, input) in [("grads.x", &x), ("grads.weight", &weight)] {
+            let found = values(input.grad(&gradients).expect("a gradient"));
+            assert_close(&found, &golden.floats(name), 1e-6, name);
+        }
+        let nll = values(kernels.capped_nll(x.inner(), weight.inner(), &targets, options.softcap));
+        let weighted = nll.iter().zip(&targets).map(|(nll, target)| nll * options.weight(*target)).sum::<f32>();
+        assert_close(&[weighted / divisor], &golden.floats("loss"), 1e-5, "nll");
+    }
+}
+
+/// CompleteP with its factors in the weights follows a model that has them in the forward pass.
+#[test]
+fn completep_follows_the_table_of_the_paper() {
+    let golden = Golden::open("completep");
+    let init = Init::Completep { base_width: 4, base_layers: 1 };
+    let (ffn, tiny) = (Ffn::SwiGlu { hidden: 20 }, ModelConfig::preset("tiny").expect("a preset"));
+    let shape = ModelConfig { vocab_size: 23, d_model: 16, heads: 2, kv_heads: 1, head_dim: 8, ffn, ..tiny };
+    let config = ModelConfig { layers: 2, context: 17, norm_eps: 1e-5, rope_theta: 1e4, init, ..shape };
+    let folded = |tensors: BTreeMap<String, NamedTensor>| -> BTreeMap<String, NamedTensor> {
+        let fold = |(name, mut tensor): (String, NamedTensor)| {
+            let factor = match name.as_str() {
+                "model.norm.weight" => 0.25,
+                part if part.contains("o_proj") || part.contains("down_proj") => 0.5,
+                _ => 1.0,
+            };
+            tensor.data.iter_mut().for_each(|value| *value *= factor);
+            (name, tensor)
+        };
+        tensors.into_iter().map(fold).collect()
+    };
+    let device = Device::flex().autodiff();
+    let mut model = Transformer::from_named(&config, &folded(golden.named("initial.")), &device).expect("weights");
+    let settings = OptimizerConfig { epsilon: 1e-4, ..OptimizerConfig::default() };
+    let mut optimizer = Optimizer::new(settings, BTreeMap::new()).scaled(scales(&config));
+    let streams = golden.ints("streams");
+    for (stream, expected) in streams.chunks(2 * 18).zip(golden.floats("losses")) {
+        let rows = || stream.chunks(18);
+        let batch = Batch {
+            ids: rows().flat_map(|row| &row[..17]).map(|id| *id as u32).collect(),
+            targets: rows().flat_map(|row| &row[1..]).copied().collect(),
+            starts: vec![0; 34],
+            batch: 2,
+            seq: 17,
+            dropout_seed: None,
+        };
+        let loss = model.loss(&batch, Objective::cross_entropy(34.0));
+        let mut gradients = GradientSum::default();
+        gradients.add(loss.backward(), &model);
+        assert_close(&values(loss), &[expected], 1e-5, "loss");
+        let norm = gradients.norm(&model);
+        model = optimizer.step(model, gradients, 1e-2, Clipping { norm: &norm, limit: 0.0 });
+    }
+    let expected = folded(golden.named("after."));
+    for tensor in model.to_named() {
+        assert_close(&tensor.data, &expected[&tensor.name].data, 2e-5, &tensor.name);
     }
 }
 

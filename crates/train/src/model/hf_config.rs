@@ -24,8 +24,12 @@ pub struct SavedModel {
 
 /// A model without a counterpart in `transformers`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a feed-forward network without a gate has no Hugging Face class: Llama and Qwen3 both have SwiGLU")]
-pub struct NoHfClass;
+pub enum NoHfClass {
+    #[error("a feed-forward network without a gate has no Hugging Face class: Llama and Qwen3 both have SwiGLU")]
+    Ungated,
+    #[error("a model with `logit_softcap` has no Hugging Face class: Llama and Qwen3 have no soft cap")]
+    Softcap,
+}
 
 /// `config.json` in the form that `transformers` 4 and 5 read.
 #[derive(Serialize)]
@@ -69,9 +73,12 @@ impl HfConfig {
     /// Describes a Llama model, or a Qwen3 model when query and key heads are normalised.
     ///
     /// # Errors
-    /// [`NoHfClass`] for a feed-forward network without a gate.
+    /// [`NoHfClass`] for a feed-forward network without a gate, and for a soft cap of the logits.
     pub fn new(config: &ModelConfig, special: SpecialTokens) -> Result<Self, NoHfClass> {
-        let Ffn::SwiGlu { hidden } = config.ffn else { return Err(NoHfClass) };
+        let Ffn::SwiGlu { hidden } = config.ffn else { return Err(NoHfClass::Ungated) };
+        if config.logit_softcap != 0.0 {
+            return Err(NoHfClass::Softcap);
+        }
         let (architecture, model_type) =
             if config.qk_norm { ("Qwen3ForCausalLM", "qwen3") } else { ("LlamaForCausalLM", "llama") };
         Ok(HfConfig {
@@ -122,7 +129,7 @@ pub fn saved_model_json(config: &ModelConfig, special: SpecialTokens) -> Vec<u8>
     }
     let json = match HfConfig::new(config, special) {
         Ok(hf) => serde_json::to_vec_pretty(&WithClass { hf, stepwell: config }),
-        Err(NoHfClass) => serde_json::to_vec_pretty(&WithoutClass { special, stepwell: config }),
+        Err(_) => serde_json::to_vec_pretty(&WithoutClass { special, stepwell: config }),
     };
     json.expect("a configuration has string keys only")
 }
@@ -165,7 +172,9 @@ mod tests {
     #[test]
     fn an_ungated_model_has_no_class() {
         let config = ModelConfig::preset("deep60-ungated").unwrap();
-        assert!(HfConfig::new(&config, SPECIAL).is_err());
+        assert_eq!(HfConfig::new(&config, SPECIAL).err(), Some(NoHfClass::Ungated));
+        let capped = ModelConfig { logit_softcap: 30.0, ..ModelConfig::preset("tiny").unwrap() };
+        assert_eq!(HfConfig::new(&capped, SPECIAL).err(), Some(NoHfClass::Softcap));
         assert!(value(&saved_model_json(&config, SPECIAL)).get("architectures").is_none());
     }
 }

@@ -8,6 +8,7 @@ mod forward;
 pub mod hf_config;
 mod layout;
 mod named;
+pub mod scales;
 pub mod shared;
 mod transformer;
 pub mod weights;

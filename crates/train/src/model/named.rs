@@ -38,6 +38,15 @@ impl Transformer {
         weight_specs(&self.config).into_iter().zip(values).map(named).collect()
     }
 
+    /// A model with the shape, device and precision of this one, and other weights.
+    ///
+    /// # Errors
+    /// Those of [`Transformer::from_named`].
+    pub fn with_weights(&self, tensors: &BTreeMap<String, NamedTensor>) -> Result<Transformer, WeightsError> {
+        let model = Transformer::from_named(&self.config, tensors, &self.device())?;
+        Ok(model.with_precision(self.precision))
+    }
+
     /// Builds a model from the given weights. Accepts a `lm_head.weight` that equals the embedding.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 use super::cube;
 #[cfg(feature = "flex")]
 use super::fused;
-use super::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective, portable};
+use super::{Activation, AttentionContext, DropoutMask, HeadLayout, LossOptions, Objective, portable};
 use crate::precision::Precision;
 
 /// Implementation of the operations of a forward pass.
@@ -60,6 +60,33 @@ impl Kernels {
             _ => Implementation::Portable,
         };
         Kernels { implementation, precision }
+    }
+
+    /// [`Kernels::cross_entropy`] with options. GPUs have kernels for the plain loss alone.
+    pub fn loss(
+        self,
+        x: Tensor<2>,
+        weight: Tensor<2>,
+        targets: &[i32],
+        objective: Objective,
+        options: &LossOptions,
+    ) -> Tensor<1> {
+        match self.implementation {
+            _ if options.is_plain() => self.cross_entropy(x, weight, targets, objective),
+            #[cfg(feature = "flex")]
+            Implementation::Fused => fused::loss(x, weight, targets, objective, options, self.precision),
+            _ => portable::loss(x, weight, targets, objective, options, self.precision),
+        }
+    }
+
+    /// [`Kernels::token_nll`] of logits with a soft cap; 0 is none.
+    pub fn capped_nll(self, x: Tensor<2>, weight: Tensor<2>, targets: &[i32], softcap: f32) -> Tensor<1> {
+        match self.implementation {
+            _ if softcap == 0.0 => self.token_nll(x, weight, targets),
+            #[cfg(feature = "flex")]
+            Implementation::Fused => fused::capped_nll(x, weight, targets, softcap, self.precision),
+            _ => portable::capped_nll(x, weight, targets, softcap, self.precision),
+        }
     }
 
     operations! {

@@ -2,6 +2,7 @@
 //! and fused kernels with hand-written backward passes for the CPU and for GPUs.
 
 mod activation;
+mod adafactor;
 mod adamw;
 mod attention_context;
 #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]
@@ -24,10 +25,12 @@ mod objective;
 mod portable;
 
 pub use activation::Activation;
+pub use adafactor::{AdafactorStep, adafactor_matrix, adafactor_vector};
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
 pub(super) use cpu::activation::swiglu_rows;
 pub(super) use cpu::attention::attention;
+pub(super) use cpu::cross_entropy::cap_row;
 pub(super) use cpu::gemm;
 pub use cpu::muon::muon_update;
 pub(super) use cpu::norm::{rms_norm_in_place, rms_norm_rows};
@@ -37,7 +40,8 @@ pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;
 pub use kernels::{Implementation, Kernels};
 pub use muon::MuonStep;
-pub use objective::Objective;
+pub use objective::{LossOptions, Objective};
+pub use portable::capped;
 
 #[cfg(test)]
 #[cfg(feature = "flex")]

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation};
 
-use super::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
+use super::{Activation, AttentionContext, DropoutMask, HeadLayout, LossOptions, Objective};
 use crate::precision::Precision;
 
 /// Gathers rows of `weight` `[vocab, d]` at `ids` `[n]`: `[n, d]`.
@@ -138,21 +138,51 @@ pub fn cross_entropy(
     objective: Objective,
     precision: Precision,
 ) -> Tensor<1> {
+    loss(x, weight, targets, objective, &LossOptions::default(), precision)
+}
+
+/// `cap tanh(logits / cap)`; a cap of 0 changes nothing.
+pub fn capped<const D: usize>(logits: Tensor<D>, cap: f32) -> Tensor<D> {
+    if cap == 0.0 { logits } else { logits.div_scalar(cap).tanh().mul_scalar(cap) }
+}
+
+/// [`cross_entropy`] with options.
+pub fn loss(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[i32],
+    objective: Objective,
+    options: &LossOptions,
+    precision: Precision,
+) -> Tensor<1> {
     let rows = targets.len();
+    let weighted = |losses: Tensor<1>| match &options.token_weights {
+        None => losses,
+        Some(_) => {
+            let weights: Vec<f32> = targets.iter().map(|target| options.weight(*target)).collect();
+            let weights = Tensor::from_data(TensorData::new(weights, [rows]), &losses.device());
+            losses * weights
+        }
+    };
     // `sum` may use float atomics on GPUs, whose bits vary between runs; `sum_dim` does not.
     let mean = |losses: Tensor<1>| losses.reshape([1, rows]).sum_dim(1).reshape([1]).div_scalar(objective.divisor);
-    let logits = linear(x, weight, precision);
-    let cross_entropy = mean(nll_of_logits(logits.clone(), targets));
+    let logits = capped(linear(x, weight, precision), options.softcap);
+    let cross_entropy = mean(weighted(nll_of_logits(logits.clone(), targets)));
     if !objective.has_z_loss() {
         return cross_entropy;
     }
     let squares = log_sums(logits).square() * weights_of_rows(targets, 1.0, &cross_entropy.device());
-    Tensor::cat(vec![cross_entropy, mean(squares).mul_scalar(objective.z_loss)], 0)
+    Tensor::cat(vec![cross_entropy, mean(weighted(squares)).mul_scalar(objective.z_loss)], 0)
 }
 
 /// `-log softmax(x weight^T)[target]` in nats, 0 for negative targets: `[n]`.
 pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {
     nll_of_logits(linear(x, weight, precision), targets)
+}
+
+/// [`token_nll`] of logits with a soft cap.
+pub fn capped_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], softcap: f32, precision: Precision) -> Tensor<1> {
+    nll_of_logits(capped(linear(x, weight, precision), softcap), targets)
 }
 
 fn nll_of_logits(logits: Tensor<2>, targets: &[i32]) -> Tensor<1> {

@@ -28,6 +28,15 @@ impl<const N: usize> Buffers<N> {
         Buffers::Host(values.map(Arc::new))
     }
 
+    /// Numbers of each kind.
+    pub fn length(&self) -> usize {
+        match self {
+            Buffers::Host(values) => values.first().map_or(0, |values| values.len()),
+            #[cfg(feature = "cube")]
+            Buffers::Device(tensors) => tensors.first().map_or(0, |tensor| tensor.shape().num_elements()),
+        }
+    }
+
     /// Returns the current numbers; later updates do not change them.
     pub fn shared(&self) -> [Shared; N] {
         match self {

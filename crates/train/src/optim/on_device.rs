@@ -6,7 +6,8 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Shape, Tensor};
 
 use super::buffers::Buffers;
-use super::optimizer::{ParameterState, Rule, State};
+use super::optimizer::Rule;
+use super::state::{ParameterState, State};
 use super::tracking::Tracking;
 use crate::ops::{AdamWStep, MuonStep, cube};
 
@@ -62,6 +63,7 @@ impl<'a> Together<'a> {
                 self.muon.push((place, cube::Stack { parameter, momentum, gradient, parts: parts.to_vec() }));
                 self.muon_step = Some(step);
             }
+            Rule::Adafactor(..) => unreachable!("the host updates with Adafactor"),
         }
         Tensor::empty([1; D], &device)
     }

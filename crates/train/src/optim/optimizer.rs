@@ -5,30 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
+use super::adafactor::{Factored, adafactor_step};
 use super::adamw::{Clipping, Moments, adamw_step};
 use super::buffers::Buffers;
-use super::config::OptimizerConfig;
+use super::config::{OptimizerConfig, SMALLEST_SCALE};
 use super::gradients::{GradientSum, clip_factor};
+use super::groups::Grouped;
 use super::muon::{Momentum, muon_step};
 #[cfg(feature = "cube")]
 use super::on_device::Together;
 use super::paths::PathTracker;
+use super::state::{Kind, OptimizerError, ParameterState, Source, State};
 use super::tracking::Tracking;
 use crate::model::Matrices;
+use crate::model::scales::Scales;
 use crate::model::shared::Shared;
 use crate::model::weights::NamedTensor;
-use crate::ops::{AdamWStep, MuonStep};
-
-/// Optimizer state that does not fit the model.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum OptimizerError {
-    #[error("the optimizer state has no `{0}`")]
-    Missing(String),
-    #[error("the optimizer state holds `{0}`, which is not part of the model")]
-    Unexpected(String),
-    #[error("`{name}` in the optimizer state has shape {found:?}, the parameter has {expected:?}")]
-    Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
-}
+use crate::ops::{AdafactorStep, AdamWStep, MuonStep};
 
 /// Policy for a parameter without state in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,35 +33,30 @@ pub enum Absent {
     Zero,
 }
 
-const FIRST: &str = ".exp_avg";
-const SECOND: &str = ".exp_avg_sq";
-const MOMENTUM: &str = ".momentum_buffer";
-
 /// The optimizer and its state, keyed by the parameter's path in the module.
 pub struct Optimizer {
     config: OptimizerConfig,
-    /// Empty without Muon.
+    grouped: Grouped,
+    /// Empty without Muon and Adafactor.
     matrices: Matrices,
     /// Steps taken, for the bias correction.
     steps: u64,
     states: BTreeMap<String, ParameterState>,
 }
 
-pub(super) struct ParameterState {
-    pub shape: Vec<usize>,
-    pub state: State,
-}
-
-pub(super) enum State {
-    AdamW(Moments),
-    Muon(Momentum),
-}
-
 impl Optimizer {
     /// Creates an optimizer without history.
     pub fn new(config: OptimizerConfig, matrices: Matrices) -> Self {
-        let matrices = if config.muon.is_some() { matrices } else { Matrices::new() };
-        Optimizer { config, matrices, steps: 0, states: BTreeMap::new() }
+        let by_matrix = config.muon.is_some() || config.adafactor.is_some();
+        let matrices = if by_matrix { matrices } else { Matrices::new() };
+        let grouped = Grouped::new(&config, Scales::new());
+        Optimizer { config, grouped, matrices, steps: 0, states: BTreeMap::new() }
+    }
+
+    /// Multiplies the settings of parameters by these factors, too.
+    #[must_use]
+    pub fn scaled(self, scales: Scales) -> Self {
+        Optimizer { grouped: Grouped::new(&self.config, scales), ..self }
     }
 
     /// Resumes an optimizer after `steps` steps, from state written by [`Optimizer::shared`].
@@ -87,12 +75,14 @@ impl Optimizer {
         let mut optimizer = Optimizer { steps, ..Optimizer::new(config, matrices) };
         let mut source = Source(tensors);
         for (path, shape) in trained(model).into_iter().filter(|_| steps > 0) {
-            let state = if optimizer.matrices.contains_key(&path) {
-                source.take(&path, &shape, [MOMENTUM]).map(State::Muon)
-            } else {
-                source.take(&path, &shape, [FIRST, SECOND]).map(State::AdamW)
+            let whole = [shape[0]];
+            let kind = match optimizer.matrices.get(&path) {
+                _ if optimizer.config.adafactor.is_some() && shape.len() != 2 => Kind::Adafactor(&[]),
+                parts if optimizer.config.adafactor.is_some() => Kind::Adafactor(parts.map_or(&whole, Vec::as_slice)),
+                Some(_) => Kind::Muon,
+                None => Kind::AdamW,
             };
-            match state {
+            match source.state(&path, &shape, kind) {
                 Ok(state) => drop(optimizer.states.insert(path, ParameterState { shape, state })),
                 Err(OptimizerError::Missing(_)) if absent == Absent::Zero => {}
                 Err(error) => return Err(error),
@@ -104,27 +94,11 @@ impl Optimizer {
         }
     }
 
-    /// State, shared with this optimizer if it is on the host, sorted by path: `<path>.exp_avg` and
-    /// `<path>.exp_avg_sq` of AdamW, `<path>.momentum_buffer` of Muon, as PyTorch names them.
+    /// State, shared with this optimizer if it is on the host, sorted by path and named as in PyTorch:
+    /// `<path>.exp_avg` and `<path>.exp_avg_sq` of AdamW, `<path>.momentum_buffer` of Muon, `<path>.exp_avg_sq_row` and
+    /// `<path>.exp_avg_sq_col` (one row per matrix), or `<path>.exp_avg_sq`, of Adafactor.
     pub fn shared(&self) -> Vec<NamedTensor<Shared>> {
-        let mut named = Vec::with_capacity(2 * self.states.len());
-        for (path, ParameterState { shape, state }) in &self.states {
-            let mut push = |suffix: &str, data| {
-                named.push(NamedTensor { name: format!("{path}{suffix}"), shape: shape.clone(), data });
-            };
-            match state {
-                State::AdamW(moments) => {
-                    let [first, second] = moments.shared();
-                    push(FIRST, first);
-                    push(SECOND, second);
-                }
-                State::Muon(momentum) => {
-                    let [momentum] = momentum.shared();
-                    push(MOMENTUM, momentum);
-                }
-            }
-        }
-        named
+        self.states.iter().flat_map(|(path, state)| state.shared(path)).collect()
     }
 
     pub fn steps(&self) -> u64 {
@@ -152,19 +126,33 @@ impl Optimizer {
         clipping: Clipping<'_>,
     ) -> M {
         self.steps += 1;
-        let OptimizerConfig { beta1, beta2, epsilon, weight_decay, muon } = self.config;
-        let gradient_scale = clipping.norm.known().map_or(1.0, |norm| clip_factor(norm, clipping.limit) as f32);
+        let OptimizerConfig { beta1, beta2, epsilon, weight_decay, muon, adafactor, .. } = self.config;
+        // GPUs update all parameters at once, with one setting. Otherwise the host does it, whatever the device.
+        let on_host = !self.grouped.is_uniform() || adafactor.is_some();
+        let norm = clipping.norm.known().or_else(|| on_host.then(|| clipping.norm.value()));
+        let gradient_scale = norm.map_or(1.0, |norm| clip_factor(norm, clipping.limit) as f32);
         let adamw = AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, step: self.steps };
         let muon = muon.map(|muon| MuonStep { learning_rate, momentum: muon.momentum, weight_decay, gradient_scale });
+        let adafactor = adafactor.map(|adafactor| AdafactorStep {
+            learning_rate,
+            beta2: 1.0 - (self.steps as f64).powf(adafactor.decay_rate),
+            epsilon: adafactor.epsilon,
+            clip_threshold: adafactor.clip_threshold,
+            smallest_scale: adafactor.scale_parameter.then_some(SMALLEST_SCALE),
+            weight_decay,
+            gradient_scale,
+        });
         let mut update = Update {
             gradients,
             states: &mut self.states,
+            grouped: &self.grouped,
             matrices: &self.matrices,
             path: PathTracker::default(),
             adamw,
             muon,
+            adafactor,
             #[cfg(feature = "cube")]
-            together: clipping.norm.on_device().map(Together::new),
+            together: clipping.norm.on_device().filter(|_| !on_host).map(Together::new),
         };
         let model = model.map(&mut update);
         #[cfg(feature = "cube")]
@@ -174,29 +162,6 @@ impl Optimizer {
             return model;
         }
         model
-    }
-}
-
-/// Tensors of a file that no parameter has taken yet.
-struct Source(BTreeMap<String, NamedTensor>);
-
-impl Source {
-    fn take<const N: usize>(
-        &mut self,
-        path: &str,
-        shape: &[usize],
-        suffixes: [&str; N],
-    ) -> Result<Buffers<N>, OptimizerError> {
-        let mut values = [const { Vec::new() }; N];
-        for (values, suffix) in values.iter_mut().zip(suffixes) {
-            let name = format!("{path}{suffix}");
-            let Some(tensor) = self.0.remove(&name) else { return Err(OptimizerError::Missing(name)) };
-            if tensor.shape != shape {
-                return Err(OptimizerError::Shape { name, found: tensor.shape, expected: shape.to_vec() });
-            }
-            *values = tensor.data;
-        }
-        Ok(Buffers::host(values))
     }
 }
 
@@ -226,10 +191,12 @@ fn trained<M: Module>(model: &M) -> Vec<(String, Vec<usize>)> {
 struct Update<'a> {
     gradients: GradientSum,
     states: &'a mut BTreeMap<String, ParameterState>,
+    grouped: &'a Grouped,
     matrices: &'a Matrices,
     path: PathTracker,
     adamw: AdamWStep,
     muon: Option<MuonStep>,
+    adafactor: Option<AdafactorStep>,
     /// Parameters that are updated on a GPU, all at once.
     #[cfg(feature = "cube")]
     together: Option<Together<'a>>,
@@ -240,12 +207,24 @@ pub(super) enum Rule<'a> {
     AdamW(Moments),
     /// With the row counts of the parameter's matrices.
     Muon(Momentum, MuonStep, &'a [usize]),
+    /// With the row counts of the parameter's matrices; empty for a vector.
+    Adafactor(Factored, AdafactorStep, Vec<usize>),
 }
 
 impl<'a> Update<'a> {
     /// Chooses the rule. The state is zeros before the first step and after a change of rule.
-    fn rule(&mut self, path: &str, length: usize) -> Rule<'a> {
+    fn rule(&mut self, path: &str, shape: &[usize]) -> Rule<'a> {
         let state = self.states.remove(path).map(|kept| kept.state);
+        let length = shape.iter().product();
+        if let Some(step) = self.adafactor {
+            let whole = if shape.len() == 2 { vec![shape[0]] } else { Vec::new() };
+            let parts = self.matrices.get(path).cloned().unwrap_or(whole);
+            let moments = match state {
+                Some(State::Adafactor(moments)) => moments,
+                _ => Factored::zeros(shape, &parts),
+            };
+            return Rule::Adafactor(moments, step, parts);
+        }
         match (self.muon, self.matrices.get(path), state) {
             (Some(step), Some(parts), Some(State::Muon(momentum))) => Rule::Muon(momentum, step, parts),
             (Some(step), Some(parts), _) => Rule::Muon(Buffers::zeros(length), step, parts),
@@ -254,17 +233,31 @@ impl<'a> Update<'a> {
         }
     }
 
-    fn step<const D: usize>(&self, tensor: Tensor<D>, gradient: Tensor<D>, rule: Rule<'_>) -> (Tensor<D>, State) {
+    fn step<const D: usize>(
+        &self,
+        path: &str,
+        tensor: Tensor<D>,
+        gradient: Tensor<D>,
+        rule: Rule<'_>,
+    ) -> (Tensor<D>, State) {
+        let own = self.grouped.of(path, D, self.adamw.weight_decay);
+        let (learning_rate, weight_decay) = (self.adamw.learning_rate * own.lr_scale, own.weight_decay);
         match rule {
             Rule::Muon(momentum, step, parts) => {
+                let step = MuonStep { learning_rate, weight_decay, ..step };
                 let (tensor, momentum) = muon_step(tensor, gradient, momentum, parts, step);
                 (tensor, State::Muon(momentum))
             }
             Rule::AdamW(moments) => {
-                let weight_decay = if D >= 2 { self.adamw.weight_decay } else { 0.0 };
-                let step = AdamWStep { weight_decay, ..self.adamw };
+                let epsilon = self.adamw.epsilon * own.epsilon_scale;
+                let step = AdamWStep { learning_rate, weight_decay, epsilon, ..self.adamw };
                 let (tensor, moments) = adamw_step(tensor, gradient, moments, step);
                 (tensor, State::AdamW(moments))
+            }
+            Rule::Adafactor(moments, step, parts) => {
+                let step = AdafactorStep { learning_rate, weight_decay, ..step };
+                let (tensor, moments) = adafactor_step(tensor, gradient, moments, &parts, step);
+                (tensor, State::Adafactor(moments))
             }
         }
     }
@@ -287,13 +280,13 @@ impl ModuleMapper for Update<'_> {
         let tracking = Tracking::of(&tensor);
         let path = self.path.current();
         let shape = tensor.shape().to_vec();
-        let rule = self.rule(&path, tensor.shape().num_elements());
+        let rule = self.rule(&path, &shape);
         #[cfg(feature = "cube")]
         if let Some(together) = self.together.as_mut() {
             let place = together.take(id, path, tensor.inner(), gradient.inner(), rule);
             return Param::from_mapped_value(id, tracking.restore(place), mapper);
         }
-        let (tensor, state) = self.step(tensor.inner(), gradient.inner(), rule);
+        let (tensor, state) = self.step(&path, tensor.inner(), gradient.inner(), rule);
         self.states.insert(path, ParameterState { shape, state });
         Param::from_mapped_value(id, tracking.restore(tensor), mapper)
     }

@@ -12,9 +12,10 @@ use super::watch::Standing;
 use crate::device::tuning::Tuning;
 use crate::model::Transformer;
 use crate::model::config::ModelConfig;
+use crate::model::scales::scales;
 use crate::model::shared::Shared;
 use crate::model::weights::{self, NamedTensor, WeightsError};
-use crate::optim::{Absent, Optimizer, OptimizerConfig, OptimizerError};
+use crate::optim::{Absent, Ema, Optimizer, OptimizerConfig, OptimizerError};
 
 /// Version of the checkpoint format; see `specs/checkpoint-format.md`.
 pub const FORMAT: u32 = 1;
@@ -22,6 +23,8 @@ pub const FORMAT: u32 = 1;
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
 /// State that the optimizer keeps per parameter.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// Average of the weights, under the names of the weights; absent without one.
+pub const EMA_FILE: &str = "ema.safetensors";
 /// File of [`TrainState`].
 pub const STATE_FILE: &str = "state.json";
 
@@ -92,6 +95,10 @@ pub enum CheckpointError {
     OptimizerFile(#[source] WeightsError),
     #[error("{OPTIMIZER_FILE} does not fit")]
     Optimizer(#[from] OptimizerError),
+    #[error("{EMA_FILE} does not fit")]
+    Ema(#[source] WeightsError),
+    #[error("it has no {EMA_FILE}")]
+    NoEma,
     #[error("its {what} is {found}, this run has {expected}")]
     Foreign { what: &'static str, found: String, expected: String },
 }
@@ -109,6 +116,8 @@ pub struct Snapshot {
     pub weights: Vec<NamedTensor<Shared>>,
     /// State that the optimizer keeps per parameter.
     pub moments: Vec<NamedTensor<Shared>>,
+    /// Average of the weights, if there is one.
+    pub ema: Option<Vec<NamedTensor<Shared>>>,
     /// Set at the end of a phase and of the training: the checkpoint is never deleted.
     pub permanent: bool,
     /// Checkpoints to keep beyond the usual number, so that the guard can go back.
@@ -116,9 +125,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Shares weights and optimizer state on the host; copies them from a GPU.
-    pub fn take(state: TrainState, model: &Transformer, optimizer: &Optimizer, permanent: bool, extra: u32) -> Self {
-        Snapshot { state, weights: model.shared(), moments: optimizer.shared(), permanent, extra }
+    /// Shares weights and optimizer state on the host; copies them from a GPU. The snapshot is not permanent, and needs
+    /// no other checkpoints.
+    pub fn take(state: TrainState, model: &Transformer, optimizer: &Optimizer, ema: Option<&Ema>) -> Self {
+        let (weights, moments, ema) = (model.shared(), optimizer.shared(), ema.map(Ema::shared));
+        Snapshot { state, weights, moments, ema, permanent: false, extra: 0 }
     }
 }
 
@@ -127,6 +138,20 @@ pub struct Restored {
     pub state: TrainState,
     pub model: Transformer,
     pub optimizer: Optimizer,
+    pub ema: Option<Ema>,
+}
+
+/// Bytes of the files of a checkpoint.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    /// [`STATE_FILE`].
+    pub state: &'a [u8],
+    /// [`WEIGHTS_FILE`].
+    pub weights: &'a [u8],
+    /// [`OPTIMIZER_FILE`].
+    pub optimizer: &'a [u8],
+    /// [`EMA_FILE`], if there is one.
+    pub ema: Option<&'a [u8]>,
 }
 
 /// The run that a checkpoint must belong to.
@@ -146,13 +171,8 @@ pub struct Expected<'a> {
 /// # Errors
 /// [`CheckpointError::Foreign`] for a checkpoint of another model or run; the other variants for a file that cannot
 /// be read or does not fit the model.
-pub fn restore(
-    state: &[u8],
-    weights_file: &[u8],
-    optimizer_file: &[u8],
-    expected: &Expected<'_>,
-) -> Result<Restored, CheckpointError> {
-    let mut state = TrainState::from_file(state)?;
+pub fn restore(files: Files<'_>, expected: &Expected<'_>) -> Result<Restored, CheckpointError> {
+    let mut state = TrainState::from_file(files.state)?;
     let is_fork = expected.forked_at == Some(state.step);
     if is_fork {
         state.standing = Standing::forked_at(state.step);
@@ -160,16 +180,30 @@ pub fn restore(
         state.guarded = state.guarded.forked_at(point);
     }
     check(&state, expected)?;
-    let tensors = weights::load(weights_file).map_err(CheckpointError::Weights)?;
+    let tensors = weights::load(files.weights).map_err(CheckpointError::Weights)?;
     let model = Transformer::from_named(expected.model, &tensors, expected.device).map_err(CheckpointError::Weights)?;
     let model = model.with_frozen(expected.plan.frozen(state.step.saturating_sub(1)));
     let moments: BTreeMap<String, NamedTensor> =
-        weights::load(optimizer_file).map_err(CheckpointError::OptimizerFile)?;
-    let (settings, matrices) = (expected.optimizer, model.hidden_matrices());
+        weights::load(files.optimizer).map_err(CheckpointError::OptimizerFile)?;
+    let (settings, matrices) = (expected.optimizer.clone(), model.hidden_matrices());
     let absent = if is_fork { Absent::Zero } else { Absent::Refused };
     let steps = state.step.saturating_sub(state.guarded.untaken);
     let optimizer = Optimizer::from_named(settings, matrices, steps, &model, moments, absent)?;
-    Ok(Restored { state, model, optimizer })
+    let optimizer = optimizer.scaled(scales(expected.model));
+    let ema = match expected.plan.ema {
+        None => None,
+        Some(decay) => Some(average(decay, files.ema, &model, absent)?),
+    };
+    Ok(Restored { state, model, optimizer, ema })
+}
+
+/// The average of the weights. A fork of a training without one starts it.
+fn average(decay: f64, file: Option<&[u8]>, model: &Transformer, absent: Absent) -> Result<Ema, CheckpointError> {
+    let Some(file) = file else {
+        return if absent == Absent::Zero { Ok(Ema::new(decay)) } else { Err(CheckpointError::NoEma) };
+    };
+    let tensors = weights::load(file).map_err(CheckpointError::Ema)?;
+    Ema::from_named(decay, model, &tensors).map_err(CheckpointError::Ema)
 }
 
 /// Rejects a manifest that was assembled from another run; the step key already guarantees equal arguments. A fork
@@ -185,7 +219,8 @@ fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointEr
         ("number of frozen layers", state.plan.freeze_layers.to_string(), plan.freeze_layers.to_string()),
         ("precision", state.plan.precision.to_string(), plan.precision.to_string()),
         ("z-loss", state.plan.z_loss.to_string(), plan.z_loss.to_string()),
-        ("data cursor", state.cursor.to_string(), plan.cursor(state.step + state.guarded.steps_skipped()).to_string()),
+        ("average of the weights", format!("{:?}", state.plan.ema), format!("{:?}", plan.ema)),
+        ("data cursor", state.cursor.to_string(), plan.cursor_with(state.step, &state.guarded.rewinds).to_string()),
     ];
     let mut pairs = model.into_iter().chain(same_run.into_iter().filter(|_| !is_fork));
     match pairs.find(|(_, found, expected)| found != expected) {

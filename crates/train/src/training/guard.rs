@@ -167,11 +167,6 @@ impl Guarded {
         Guarded { suspects: 0, rate: now.rate, rewinds, ..self.clone() }
     }
 
-    /// Steps whose samples are not seen again after going back.
-    pub fn steps_skipped(&self) -> u64 {
-        self.rewinds.iter().map(|rewind| rewind.from.saturating_sub(rewind.to)).sum()
-    }
-
     /// Step of the checkpoint of another run, from which this one was forked.
     pub fn fork_point(&self) -> Option<u64> {
         (self.forked_at > 0).then_some(self.forked_at)

@@ -5,11 +5,13 @@ mod cadence;
 pub mod checkpoint;
 pub mod guard;
 mod host;
+pub mod phase;
 pub mod plan;
+pub mod ramp;
 pub mod schedule;
 mod trainer;
 mod watch;
 
 pub use host::{Finished, TrainError, TrainingHost};
-pub use trainer::Trainer;
-pub use watch::{Best, Standing, StopWhen, Validated, Validation, Watch, Writer, Writing};
+pub use trainer::{TokenWeights, Trainer};
+pub use watch::{Best, Standing, StopWhen, Validated, Validation, Watch, WatchedWeights, Writer, Writing};

@@ -1,5 +1,6 @@
 //! The training loop: takes one optimizer step after another, until the plan is complete or the host asks to stop.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{Gradients, Tensor};
@@ -10,19 +11,23 @@ use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::guard::{Guarded, Rewind, Verdict};
 use super::host::{Finished, TrainError, TrainingHost};
 use super::plan::Plan;
-use super::watch::{LayerStats, Standing, Validated, Watch};
+use super::watch::{LayerStats, Standing, Validated, Watch, WatchedWeights};
 use crate::data::{PackedRow, Sampler};
 use crate::device::is_flex;
 use crate::device::tuning::{self, Tuning};
 use crate::model::config::ModelConfig;
+use crate::model::scales::scales;
 use crate::model::{Batch, Transformer};
 use crate::ops::Objective;
-use crate::optim::{Clipping, GlobalNorm, GradientSum, Optimizer, OptimizerConfig};
+use crate::optim::{Clipping, Ema, GlobalNorm, GradientSum, Optimizer, OptimizerConfig};
 use stepwell_base::protocol::MetricRow;
 use stepwell_base::rng::derive_seed;
 
 const VAL_LOSS: &str = "val_loss";
 const VAL_BITS_PER_BYTE: &str = "val_bits_per_byte";
+
+/// Weight of each token of the vocabulary as a target; `None` weighs all the same.
+pub type TokenWeights = Option<Arc<[f32]>>;
 
 /// A training between two steps.
 pub struct Trainer<'a> {
@@ -34,8 +39,12 @@ pub struct Trainer<'a> {
     config: ModelConfig,
     model: Transformer,
     optimizer: Optimizer,
+    /// Average of the weights, if the plan has one.
+    ema: Option<Ema>,
     /// Steps done.
     step: u64,
+    /// One per phase; empty when all tokens weigh the same everywhere.
+    token_weights: Vec<TokenWeights>,
     /// Samples of the next step, if they were read while the current one was computed.
     ahead: Option<Vec<PackedRow>>,
     loss: Option<f32>,
@@ -62,7 +71,7 @@ impl<'a> Trainer<'a> {
         assert_eq!(plan.phases.len(), samplers.len(), "one sampler per phase");
         let config = model.config().clone();
         let model = model.with_frozen(plan.frozen(0)).with_precision(plan.precision);
-        let optimizer = Optimizer::new(settings, model.hidden_matrices());
+        let optimizer = Optimizer::new(settings.clone(), model.hidden_matrices()).scaled(scales(&config));
         let device = device.to_owned();
         let cadence = Cadence::starting_at(Instant::now());
         Trainer {
@@ -73,7 +82,9 @@ impl<'a> Trainer<'a> {
             config,
             model,
             optimizer,
+            ema: plan.ema.map(Ema::new),
             step: 0,
+            token_weights: Vec::new(),
             ahead: None,
             loss: None,
             watch: Watch::default(),
@@ -95,10 +106,20 @@ impl<'a> Trainer<'a> {
         settings: OptimizerConfig,
         device: &str,
     ) -> Self {
-        let Restored { state, model, optimizer } = restored;
+        let Restored { state, model, optimizer, ema } = restored;
         let fresh = Trainer::new(plan, samplers, model, settings, device);
         let TrainState { step, loss, standing, guarded, .. } = state;
-        Trainer { optimizer, step, saved: step, loss, standing, guarded, ..fresh }
+        Trainer { optimizer, ema, step, saved: step, loss, standing, guarded, ..fresh }
+    }
+
+    /// Sets the weight of each token of the vocabulary in the loss, one table per phase.
+    ///
+    /// # Panics
+    /// Unless there is one table per phase.
+    #[must_use]
+    pub fn weighing(self, token_weights: Vec<TokenWeights>) -> Self {
+        assert_eq!(self.plan.phases.len(), token_weights.len(), "one table per phase");
+        Trainer { token_weights, ..self }
     }
 
     /// Sets what the training measures of itself. It does not change what is trained.
@@ -172,7 +193,8 @@ impl<'a> Trainer<'a> {
                 return Ok(Finished::Stopped);
             }
         }
-        let Trainer { model, loss, step, standing, .. } = self;
+        let model = self.shown();
+        let Trainer { loss, step, standing, .. } = self;
         Ok(Finished::Complete { model: Box::new(model), loss, steps: step, standing })
     }
 
@@ -201,7 +223,7 @@ impl<'a> Trainer<'a> {
         };
         let background = BackgroundJob::spawn("look").map_err(|error| TrainError::NoThread(error.to_string()))?;
         // The job drops this copy, for the reason given in `gradients`.
-        let model = self.model.clone();
+        let model = self.shown();
         background.start(move || look.take(&model));
         let Some(found) = background.result(|| host.stop_requested()) else { return Ok(Looked::Stopped) };
         let (validated, texts) = found.map_err(|why| TrainError::Text { step, why })?;
@@ -216,6 +238,15 @@ impl<'a> Trainer<'a> {
         Ok(Looked::Done)
     }
 
+    /// A copy of the weights that are looked at.
+    fn shown(&self) -> Transformer {
+        let average = match self.watch.weights {
+            WatchedWeights::Trained => None,
+            WatchedWeights::Average => self.ema.as_ref().and_then(|ema| ema.model(&self.model)),
+        };
+        average.unwrap_or_else(|| self.model.clone())
+    }
+
     /// Computes the summed gradients and the loss of the next step, or returns `None` when the host asks to stop.
     fn gradients<H: TrainingHost>(
         &mut self,
@@ -223,18 +254,20 @@ impl<'a> Trainer<'a> {
         rows: &[PackedRow],
         host: &H,
     ) -> Option<(GradientSum, StepLoss)> {
-        let counted = rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count();
-        let objective = Objective { divisor: counted.max(1) as f32, z_loss: self.plan.z_loss as f32 };
+        let token_weights = self.token_weights.get(self.plan.place(self.step).phase).cloned().flatten();
+        let divisor = divisor(rows, token_weights.as_deref());
+        let objective = Objective { divisor, z_loss: self.plan.z_loss as f32 };
         let mut sum = GradientSum::default();
-        let mut losses = Vec::with_capacity(self.plan.accumulation);
+        let mut losses = Vec::with_capacity(rows.len().div_ceil(self.plan.batch));
         for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
             if host.stop_requested() {
                 return None;
             }
             let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
             // The job drops this copy: parameters are updated in place only when they have one owner.
+            let token_weights = token_weights.clone();
             background.start(move || {
-                let loss = model.loss(&batch, objective);
+                let loss = model.weighted_loss(&batch, objective, token_weights);
                 (loss.backward(), loss.inner())
             });
             let next = self.step + 1;
@@ -251,13 +284,14 @@ impl<'a> Trainer<'a> {
     /// Reads all samples of the step that comes after `step` steps.
     fn rows(&self, step: u64) -> Vec<PackedRow> {
         let place = self.plan.place(step);
-        let in_phase = self.guarded.rewinds.iter().filter(|rewind| self.plan.place(rewind.to).phase == place.phase);
-        let skipped: u64 = in_phase.map(|rewind| rewind.from - rewind.to).sum();
-        self.samplers[place.phase].rows(self.plan.cursor(place.step + skipped), self.plan.samples_per_step())
+        let is_here = |rewind: &&Rewind| self.plan.place(rewind.to).phase == place.phase;
+        let in_phase: Vec<Rewind> = self.guarded.rewinds.iter().filter(is_here).copied().collect();
+        let from = self.plan.cursor_with(step, &in_phase) - self.plan.cursor(step - place.step);
+        self.samplers[place.phase].rows(from, self.plan.samples_at(step))
     }
 
     fn batch(&self, rows: &[PackedRow], micro: u64) -> Batch {
-        let index = self.step * self.plan.accumulation as u64 + micro;
+        let index = self.plan.micro_batches(self.step) + micro;
         let dropout_seed = (self.config.dropout > 0.0).then(|| derive_seed(self.plan.seed, "dropout", index));
         Batch {
             ids: rows.iter().flat_map(|row| row.ids.iter().copied()).collect(),
@@ -297,6 +331,9 @@ impl<'a> Trainer<'a> {
         if is_taken {
             let clipping = Clipping { norm: &norm, limit: self.plan.clip };
             self.model = self.optimizer.step(self.model, gradients, learning_rate, clipping);
+            if let Some(ema) = &mut self.ema {
+                ema.update(&self.model);
+            }
         } else {
             self.guarded.untaken += 1;
         }
@@ -346,12 +383,7 @@ impl<'a> Trainer<'a> {
             Some(steps) => self.step.is_multiple_of(steps),
             None => self.cadence.is_due(host.writing_cost()),
         };
-        by_interval || self.standing.is_best(self.step) || self.ends_part()
-    }
-
-    /// True at the end of a phase, and where the rule for an early end holds.
-    fn ends_part(&self) -> bool {
-        self.plan.ends_phase(self.step) || self.is_over()
+        by_interval || self.standing.is_best(self.step) || self.plan.ends_phase(self.step) || self.is_over()
     }
 
     /// Waits for the previous checkpoint first, so that only one snapshot is in memory.
@@ -360,7 +392,9 @@ impl<'a> Trainer<'a> {
         host.settle()?;
         let at_point = self.plan.fixed_checkpoint(self.step) == self.step;
         let extra = if self.plan.guard.is_some() { self.guarded.saved(at_point) } else { 0 };
-        host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.ends_part(), extra))?;
+        let permanent = self.plan.ends_whole_phase(self.step) || self.is_over();
+        let snapshot = Snapshot::take(self.state(), &self.model, &self.optimizer, self.ema.as_ref());
+        host.save(Snapshot { permanent, extra, ..snapshot })?;
         // GPU memory pools only grow until a cleanup is requested (burn issues 4792 and 5212).
         self.model.device().memory_cleanup();
         self.saved = self.step;
@@ -373,18 +407,30 @@ impl<'a> Trainer<'a> {
         TrainState {
             format: FORMAT,
             step: self.step,
-            cursor: self.plan.cursor(self.step + self.guarded.steps_skipped()),
+            cursor: self.plan.cursor_with(self.step, &self.guarded.rewinds),
             phase: self.plan.phases[place.phase].name.clone(),
             tokens: self.plan.tokens(self.step),
             loss: self.loss,
             model: self.config.clone(),
-            optimizer: self.settings,
+            optimizer: self.settings.clone(),
             plan: self.plan.clone(),
             device: self.device.clone(),
             build: build_id(),
             tuning: if is_flex(&self.model.device()) { Tuning::default() } else { tuning::current() },
             standing: if self.watch.looks() { self.standing } else { Standing::default() },
             guarded: self.guarded.clone(),
+        }
+    }
+}
+
+/// Sum of the weights of all counted targets of a step; 1 if that is 0, because nothing is divided then.
+fn divisor(rows: &[PackedRow], token_weights: Option<&[f32]>) -> f32 {
+    let counted = rows.iter().flat_map(|row| &row.targets).filter_map(|target| usize::try_from(*target).ok());
+    match token_weights {
+        None => counted.count().max(1) as f32,
+        Some(weights) => {
+            let sum: f64 = counted.map(|token| f64::from(weights.get(token).copied().unwrap_or(1.0))).sum();
+            if sum > 0.0 { sum as f32 } else { 1.0 }
         }
     }
 }

@@ -2,33 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::train::arguments::{Arguments, SourceArguments};
-use stepwell_base::artifact::ArtifactRef;
+use super::sources::Sources;
+use crate::train::arguments::{Arguments, Curriculum, PhaseArguments, SourceArguments};
 use stepwell_base::failure::Failure;
 use stepwell_train::data::{Mixture, Sampler, Taken};
 use stepwell_train::training::plan::Plan;
 
-/// Token files of one phase.
-#[derive(Clone, Copy, Debug)]
-pub enum Sources<'a> {
-    One(&'a [ArtifactRef]),
-    Mixed(&'a [SourceArguments]),
-}
-
 impl Arguments {
-    /// The sources of the phase with this number: its own, or the run's.
-    pub fn sources(&self, phase: usize) -> Sources<'_> {
-        let own = self.phases.get(phase);
-        let tokens = own.and_then(|phase| phase.tokens.as_deref());
-        let data = own.and_then(|phase| phase.data.as_deref());
-        match (tokens, data) {
-            (Some(tokens), _) => Sources::One(tokens),
-            (None, Some(data)) => Sources::Mixed(data),
-            (None, None) if self.data.is_empty() => Sources::One(&self.tokens),
-            (None, None) => Sources::Mixed(&self.data),
-        }
-    }
-
     /// Checks that every phase has one kind of sources, and that their weights mix.
     ///
     /// # Errors
@@ -48,14 +28,21 @@ impl Arguments {
         }
         for number in 0..self.phases.len().max(1) {
             let place = self.phases.get(number).map_or("the run".to_owned(), |phase| format!("phase `{}`", phase.name));
-            match self.sources(number) {
+            match self.own_sources(number) {
                 Sources::One([]) => {
                     return Err(Failure::fatal(format!("there is no text to train on: {place} has no token files"))
                         .with_hint("set `tokens` to the outputs of `tokenize`, or `data` to a mixture"));
                 }
                 Sources::One(_) => {}
-                Sources::Mixed(sources) => check_mixture(&place, sources)?,
+                Sources::Mixed(sources) => check_mixture(&place, &sources)?,
             }
+        }
+        let has_own = |phase: &PhaseArguments| phase.tokens.is_some() || phase.data.is_some();
+        if self.curriculum == Curriculum::Shuffled && !self.phases.iter().any(has_own) {
+            return Err(Failure::fatal(
+                "`curriculum = \"shuffled\"` mixes the texts of all phases, and no phase has its own",
+            )
+            .with_hint("give the `phases` their `tokens` or `data`, or leave `curriculum` out"));
         }
         Ok(())
     }
@@ -81,7 +68,7 @@ fn check_mixture(place: &str, sources: &[SourceArguments]) -> Result<(), Failure
     Ok(())
 }
 
-fn name(source: &SourceArguments, number: usize) -> String {
+pub(super) fn name(source: &SourceArguments, number: usize) -> String {
     source.name.clone().unwrap_or_else(|| (number + 1).to_string())
 }
 
@@ -100,28 +87,28 @@ struct Row {
     tokens: u64,
 }
 
-/// Counts what the phases will take.
+/// Counts what the phases will take. The parts of a phase count as one.
 ///
 /// # Errors
 /// When a source would be seen more often than its `max_epochs`.
 pub fn mixture(arguments: &Arguments, plan: &Plan, samplers: &[Sampler]) -> Result<Mixed, Failure> {
     let mut mixed = Mixed::default();
     for (number, (phase, sampler)) in plan.phases.iter().zip(samplers).enumerate() {
-        let Sources::Mixed(sources) = arguments.sources(number) else { continue };
-        let taken = sampler.taken(phase.steps * plan.samples_per_step());
+        let Sources::Mixed(sources) = arguments.sources(plan, phase) else { continue };
+        let taken = sampler.taken(plan.samples_of(number));
         let named = sources.iter().enumerate().filter(|(_, source)| source.weight > 0.0);
         for ((number, source), taken) in named.zip(taken) {
-            let name = name(source, number);
-            if let Some(most) = source.max_epochs.filter(|most| taken.epochs > *most) {
+            let tokens = taken.samples * phase.context as u64;
+            let row = Row { phase: phase.name.clone(), source: name(source, number), taken, tokens };
+            let total = mixed.add(row, phase.in_whole(0).0 > 0);
+            if let Some(most) = source.max_epochs.filter(|most| total.taken.epochs > *most) {
                 let message = format!(
-                    "phase `{}` would see source `{name}` {:.2} times, its `max_epochs` is {most}",
-                    phase.name, taken.epochs
+                    "phase `{}` would see source `{}` {:.2} times, its `max_epochs` is {most}",
+                    total.phase, total.source, total.taken.epochs
                 );
                 return Err(Failure::fatal(message)
                     .with_hint("lower its `weight` or the `steps` of the phase, or import more of it"));
             }
-            let tokens = taken.samples * phase.context as u64;
-            mixed.rows.push(Row { phase: phase.name.clone(), source: name, taken, tokens });
         }
     }
     Ok(mixed)
@@ -133,6 +120,25 @@ pub fn used(sources: &[SourceArguments]) -> impl Iterator<Item = &SourceArgument
 }
 
 impl Mixed {
+    /// Adds a row, to that of the part before if it is one of a part. Returns the sum.
+    fn add(&mut self, row: Row, is_later_part: bool) -> &Row {
+        let same = |kept: &Row| is_later_part && kept.phase == row.phase && kept.source == row.source;
+        let place = match self.rows.iter().position(same) {
+            Some(place) => {
+                let kept = &mut self.rows[place];
+                kept.tokens += row.tokens;
+                kept.taken.samples += row.taken.samples;
+                kept.taken.epochs += row.taken.epochs;
+                place
+            }
+            None => {
+                self.rows.push(row);
+                self.rows.len() - 1
+            }
+        };
+        &self.rows[place]
+    }
+
     /// One line per phase.
     pub fn lines(&self) -> Vec<String> {
         let source = |Row { source, taken, .. }: &Row| {

@@ -2,6 +2,7 @@
 
 mod mixture;
 mod open;
+mod sources;
 
 pub use mixture::{Mixed, mixture};
 pub use open::{data_failure, open_stream, samplers};

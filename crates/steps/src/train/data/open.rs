@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::mixture::{Sources, used};
+use super::mixture::used;
+use super::sources::Sources;
 use crate::tokenize::Encoder;
 use crate::train::arguments::{Arguments, SourceArguments};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_train::data::{DataError, Sampler, TokenShard, TokenStream};
-use stepwell_train::training::plan::{Phase, Plan};
+use stepwell_train::training::phase::Phase;
+use stepwell_train::training::plan::Plan;
 
 /// Opens token files as one stream. Checks every byte, and that the tokenizer matches.
 ///
@@ -54,19 +56,19 @@ pub fn samplers(
     plan: &Plan,
 ) -> Result<Vec<Sampler>, Failure> {
     let mut open = Opened { artifacts, tokenizer, streams: HashMap::new() };
-    let sampler = |(number, phase): (usize, &Phase)| {
-        let (seed, name, context) = (plan.seed, phase.name.as_str(), phase.context);
-        let sampler = match arguments.sources(number) {
-            Sources::One(files) => Sampler::new(seed, name, open.stream(files, context)?, context),
+    let sampler = |phase: &Phase| {
+        let (seed, order, context) = (plan.seed, phase.order(), phase.context);
+        let sampler = match arguments.sources(plan, phase) {
+            Sources::One(files) => Sampler::new(seed, &order, open.stream(files, context)?, context),
             Sources::Mixed(sources) => {
                 let stream = |source: &SourceArguments| Ok((open.stream(&source.tokens, context)?, source.weight));
-                let streams = used(sources).map(stream).collect::<Result<_, Failure>>()?;
-                Sampler::mixed(seed, name, streams, context)
+                let streams = used(&sources).map(stream).collect::<Result<_, Failure>>()?;
+                Sampler::mixed(seed, &order, streams, context)
             }
         };
         sampler.map_err(data_failure)
     };
-    plan.phases.iter().enumerate().map(sampler).collect()
+    plan.phases.iter().map(sampler).collect()
 }
 
 /// Streams that are open, by the digests of their files.

@@ -11,8 +11,8 @@ use crate::model::Transformer;
 use crate::model::config::{Ffn, ModelConfig};
 use crate::ops::gemm::{Output, Packed, View, parallel_packed_product};
 use crate::ops::{
-    AttentionContext, HeadLayout, RopeTable, attention, gelu_in_place, rms_norm_in_place, rms_norm_rows, rotate_heads,
-    swiglu_rows,
+    AttentionContext, HeadLayout, RopeTable, attention, cap_row, gelu_in_place, rms_norm_in_place, rms_norm_rows,
+    rotate_heads, swiglu_rows,
 };
 
 /// Number of sequences that make enough use of a weight once it was read.
@@ -129,6 +129,9 @@ impl Decoder {
         norm(&mut normed, &last, &self.weights.final_norm, config.norm_eps);
         let mut scores = vec![0.0; spans.len() * config.vocab_size];
         project(&mut scores, &normed, &self.weights.head, Output::Overwrite);
+        if config.logit_softcap > 0.0 {
+            cap_row(&mut scores, config.logit_softcap);
+        }
         scores
     }
 

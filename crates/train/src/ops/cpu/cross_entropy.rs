@@ -4,7 +4,7 @@
 use super::gemm::{View, matmul, matmul_add};
 use crate::cpu::simd::{LANES, exp, kernel, sum_lanes};
 use crate::cpu::thread_team;
-use crate::ops::Objective;
+use crate::ops::{LossOptions, Objective};
 use crate::precision::Precision;
 
 /// Logits per task, unless a single row has more.
@@ -25,6 +25,7 @@ pub struct Head<'a> {
     pub width: usize,
     /// One per row; rows with a negative target do not count.
     pub targets: &'a [i32],
+    pub options: &'a LossOptions,
     pub precision: Precision,
 }
 
@@ -44,6 +45,12 @@ pub struct TokenLoss {
     pub squared_log_sum: f32,
 }
 
+impl TokenLoss {
+    fn weighted(self, weight: f32) -> Self {
+        TokenLoss { nll: self.nll * weight, squared_log_sum: self.squared_log_sum * weight }
+    }
+}
+
 /// Gradients of an objective with respect to the head.
 pub struct HeadGradients {
     pub x: Vec<f32>,
@@ -55,7 +62,13 @@ pub fn token_losses(head: Head<'_>) -> Vec<TokenLoss> {
     let mut losses = Vec::with_capacity(head.targets.len());
     for_each_chunk(head, |chunk, logits| {
         losses.extend(of_rows(chunk, logits, |logits, target| {
-            if target < 0 { TokenLoss::default() } else { exponentials_of_row(logits, target as usize).loss() }
+            if target < 0 {
+                return TokenLoss::default();
+            }
+            if head.options.softcap > 0.0 {
+                cap_row(logits, head.options.softcap);
+            }
+            exponentials_of_row(logits, target as usize).loss().weighted(head.options.weight(target))
         }));
     });
     losses
@@ -76,7 +89,7 @@ pub fn token_losses_with_gradients(
                 logits.fill(0.0);
                 return TokenLoss::default();
             }
-            gradient_of_row(logits, target as usize, objective)
+            gradient_of_target(logits, target, objective, head.options)
         }));
         let rows = chunk.targets.len();
         let dlogits = View::new(logits, rows, vocab);
@@ -146,6 +159,27 @@ fn exponentials_of_row(logits: &mut [f32], target: usize) -> Row {
     Row { total, log_sum: total.ln() + f64::from(maximum), picked }
 }
 
+/// [`gradient_of_row`] with the options of the loss.
+fn gradient_of_target(logits: &mut [f32], target: i32, objective: Objective, options: &LossOptions) -> TokenLoss {
+    let index = target as usize;
+    if options.is_plain() {
+        return gradient_of_row(logits, index, objective);
+    }
+    let weight = options.weight(target);
+    let capped = (options.softcap > 0.0).then(|| {
+        cap_row(logits, options.softcap);
+        logits.to_vec()
+    });
+    let loss = gradient_of_row(logits, index, objective).weighted(weight);
+    if weight != 1.0 {
+        scale_row(logits, weight);
+    }
+    if let Some(capped) = capped {
+        through_cap(logits, &capped, options.softcap);
+    }
+    loss
+}
+
 /// Turns logits into `(softmax * (1 + 2 z_loss log Z) - one_hot(target)) / divisor` and returns the row's loss.
 fn gradient_of_row(logits: &mut [f32], target: usize, objective: Objective) -> TokenLoss {
     let row = exponentials_of_row(logits, target);
@@ -194,6 +228,27 @@ kernel! {
             total += f64::from(sum_lanes(lanes));
         }
         total
+    }
+}
+
+kernel! {
+    /// Replaces each logit by `cap tanh(logit / cap)`, with `tanh |y| = (1 - e^(-2 |y|)) / (1 + e^(-2 |y|))`.
+    pub fn cap_row<'a>(row: &'a mut [f32], cap: f32) -> () {
+        for value in row.iter_mut() {
+            let decayed = exp(-2.0 * (*value / cap).abs());
+            let bounded = cap * (1.0 - decayed) / (1.0 + decayed);
+            *value = if *value < 0.0 { -bounded } else { bounded };
+        }
+    }
+}
+
+kernel! {
+    /// Multiplies gradients by the derivative `1 - tanh^2` at the capped logits.
+    fn through_cap<'a>(gradients: &'a mut [f32], capped: &'a [f32], cap: f32) -> () {
+        for (gradient, capped) in gradients.iter_mut().zip(capped) {
+            let tanh = *capped / cap;
+            *gradient *= 1.0 - tanh * tanh;
+        }
     }
 }
 

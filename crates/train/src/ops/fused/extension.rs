@@ -12,7 +12,7 @@ use super::operations::{
 };
 use super::recomputed::{ActivatedLinear, ActivatedLinearAdd, NormLinear};
 use crate::ops::differentiable::{Differentiable, Tracked, record};
-use crate::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
+use crate::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, LossOptions, Objective};
 use crate::precision::Precision;
 
 /// The portable operations as backend operations.
@@ -61,12 +61,14 @@ pub trait FusedOps: Backend {
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
         objective: Objective,
+        options: LossOptions,
         precision: Precision,
     ) -> FloatTensor<Self>;
     fn fused_token_nll(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
+        softcap: f32,
         precision: Precision,
     ) -> FloatTensor<Self>;
 }
@@ -158,19 +160,21 @@ impl FusedOps for Flex {
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
         objective: Objective,
+        options: LossOptions,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, objective, precision }.forward()
+        CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, objective, options, precision }.forward()
     }
 
     fn fused_token_nll(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
+        softcap: f32,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        let objective = Objective::cross_entropy(1.0);
-        token_nll(&CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, objective, precision })
+        let (objective, options) = (Objective::cross_entropy(1.0), LossOptions { softcap, token_weights: None });
+        token_nll(&CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, objective, options, precision })
     }
 }
 
@@ -272,11 +276,12 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
         objective: Objective,
+        options: LossOptions,
         precision: Precision,
     ) -> FloatTensor<Self> {
         record::<C, _, _>(
             [&x, &weight],
-            CrossEntropy { x: saved(&x), weight: saved(&weight), targets, objective, precision },
+            CrossEntropy { x: saved(&x), weight: saved(&weight), targets, objective, options, precision },
         )
     }
 
@@ -284,10 +289,12 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
+        softcap: f32,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        let objective = Objective::cross_entropy(1.0);
-        let nll = token_nll(&CrossEntropy { x: saved(&x), weight: saved(&weight), targets, objective, precision });
+        let (objective, options) = (Objective::cross_entropy(1.0), LossOptions { softcap, token_weights: None });
+        let nll =
+            token_nll(&CrossEntropy { x: saved(&x), weight: saved(&weight), targets, objective, options, precision });
         <Self as burn::backend::AutodiffBackend>::from_inner(nll)
     }
 }

@@ -12,7 +12,7 @@ use crate::ops::cpu::cross_entropy::{HeadWeight, TokenLoss};
 use crate::ops::cpu::gemm::{View, matmul, matmul_onto};
 use crate::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
 use crate::ops::differentiable::{Differentiable, saves_itself};
-use crate::ops::{AttentionContext, DropoutMask, HeadLayout, Objective};
+use crate::ops::{AttentionContext, DropoutMask, HeadLayout, LossOptions, Objective};
 use crate::precision::Precision;
 
 /// A contiguous f32 tensor.
@@ -284,14 +284,15 @@ pub struct CrossEntropy {
     pub weight: Host,
     pub targets: Arc<[i32]>,
     pub objective: Objective,
+    pub options: LossOptions,
     pub precision: Precision,
 }
 
 impl CrossEntropy {
     pub fn head(&self) -> cross_entropy::Head<'_> {
         let width = self.x.rows_and_columns().1;
-        let CrossEntropy { x, weight, targets, precision, .. } = self;
-        cross_entropy::Head { x: x.values(), weight: weight.values(), width, targets, precision: *precision }
+        let CrossEntropy { x, weight, targets, options, precision, .. } = self;
+        cross_entropy::Head { x: x.values(), weight: weight.values(), width, targets, options, precision: *precision }
     }
 
     fn terms(&self, losses: &[TokenLoss]) -> FlexTensor {

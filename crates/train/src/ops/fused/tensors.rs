@@ -6,7 +6,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 
 use super::extension::FusedOps;
-use crate::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
+use crate::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, LossOptions, Objective};
 use crate::precision::Precision;
 
 /// See [`super::super::portable::embedding`].
@@ -80,13 +80,29 @@ pub fn cross_entropy(
     objective: Objective,
     precision: Precision,
 ) -> Tensor<1> {
+    loss(x, weight, targets, objective, &LossOptions::default(), precision)
+}
+
+pub fn loss(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[i32],
+    objective: Objective,
+    options: &LossOptions,
+    precision: Precision,
+) -> Tensor<1> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_cross_entropy(x, weight, targets.into(), objective, precision))
+    let loss = Dispatch::fused_cross_entropy(x, weight, targets.into(), objective, options.clone(), precision);
+    Tensor::from_dispatch(loss)
 }
 
 pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {
+    capped_nll(x, weight, targets, 0.0, precision)
+}
+
+pub fn capped_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], softcap: f32, precision: Precision) -> Tensor<1> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_token_nll(x, weight, targets.into(), precision))
+    Tensor::from_dispatch(Dispatch::fused_token_nll(x, weight, targets.into(), softcap, precision))
 }
 
 pub fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {

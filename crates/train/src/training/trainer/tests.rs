@@ -8,17 +8,18 @@ use super::*;
 use crate::data::TokenStream;
 use crate::data::fixtures::shard;
 use crate::device;
-use crate::model::config::Ffn;
+use crate::model::config::{Ffn, Init};
 use crate::model::weights;
 use crate::optim::MuonConfig;
 use crate::precision::Precision;
-use crate::training::checkpoint::{CheckpointError, Expected, restore};
-use crate::training::plan::Phase;
+use crate::training::checkpoint::{CheckpointError, Expected, Files, restore};
+use crate::training::phase::Phase;
 use crate::training::schedule::{Schedule, ScheduleKind};
 use stepwell_base::protocol::SampleText;
 
 mod bits;
 mod checkpoints;
+mod features;
 mod guard;
 mod resume;
 mod watch;
@@ -28,9 +29,17 @@ struct Saved {
     state: Vec<u8>,
     weights: Vec<u8>,
     optimizer: Vec<u8>,
+    ema: Option<Vec<u8>>,
     step: u64,
     permanent: bool,
     extra: u32,
+}
+
+impl Saved {
+    fn files(&self) -> Files<'_> {
+        let Saved { state, weights, optimizer, ema, .. } = self;
+        Files { state, weights, optimizer, ema: ema.as_deref() }
+    }
 }
 
 /// Encodes the files of a snapshot as it is at this moment.
@@ -39,6 +48,7 @@ fn saved(snapshot: &Snapshot) -> Saved {
         state: snapshot.state.to_file(),
         weights: weights::save(snapshot.weights.clone()),
         optimizer: weights::save(snapshot.moments.clone()),
+        ema: snapshot.ema.clone().map(weights::save),
         step: snapshot.state.step,
         permanent: snapshot.permanent,
         extra: snapshot.extra,
@@ -139,19 +149,13 @@ fn config() -> ModelConfig {
         norm_eps: 1e-5,
         dropout: 0.1,
         init_std: 0.02,
+        init: Init::default(),
+        logit_softcap: 0.0,
     }
 }
 
 fn phase(name: &str, steps: u64) -> Phase {
-    Phase {
-        name: name.to_owned(),
-        steps,
-        lr_scale: 1.0,
-        learning_rate: None,
-        schedule: None,
-        context: 8,
-        freeze_layers: None,
-    }
+    Phase::new(name, steps, 8)
 }
 
 fn plan(phases: Vec<Phase>) -> Plan {
@@ -163,11 +167,8 @@ fn plan(phases: Vec<Phase>) -> Plan {
         schedule: Schedule { kind: ScheduleKind::Cosine, warmup_steps: Some(2), ..Schedule::default() },
         clip: 1.0,
         checkpoint_every: Some(4),
-        freeze_layers: 0,
-        precision: Precision::F32,
-        z_loss: 0.0,
-        guard: None,
         phases,
+        ..Plan::default()
     }
 }
 
@@ -219,8 +220,9 @@ fn process_on(
             Trainer::new(plan, &samplers, model, settings, backend)
         }
         Some(saved) => {
-            let expected = Expected { model: &config, optimizer: settings, plan, device: &device, forked_at: None };
-            let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap();
+            let optimizer = settings.clone();
+            let expected = Expected { model: &config, optimizer, plan, device: &device, forked_at: None };
+            let restored = restore(saved.files(), &expected).unwrap();
             Trainer::resumed(plan, &samplers, restored, settings, backend)
         }
     };
@@ -246,7 +248,7 @@ fn in_pieces_with(settings: OptimizerConfig, plan: &Plan, stops: &[u64]) -> (Vec
         // A host counts from its own rows, so it gets the last one.
         next.rows.extend(rows.last().cloned());
         let handed = next.rows.len();
-        assert_eq!(process_with(settings, plan, &mut next, host.saved.last()), Ok(None), "stop at {stop}");
+        assert_eq!(process_with(settings.clone(), plan, &mut next, host.saved.last()), Ok(None), "stop at {stop}");
         rows.extend(next.rows.drain(handed..));
         if !next.saved.is_empty() {
             host.saved = next.saved;
@@ -348,7 +350,7 @@ fn a_checkpoint_of_another_precision_or_z_loss_is_refused_but_in_a_fork() {
     let restored = |plan: &Plan, fork: bool| {
         let forked_at = fork.then_some(4);
         let expected = Expected { model: &model, optimizer: settings(), plan, device: &device, forked_at };
-        restore(&saved.state, &saved.weights, &saved.optimizer, &expected).map(|restored| restored.state.step)
+        restore(saved.files(), &expected).map(|restored| restored.state.step)
     };
     for (plan, message) in [
         (Plan { precision: Precision::Bf16, ..exact.clone() }, "its precision is f32, this run has bf16"),
@@ -393,7 +395,7 @@ fn a_fork_takes_over_the_state_that_fits() {
         let forked_at = fork.then_some(4);
         let plan = Plan { freeze_layers, ..plan.clone() };
         let expected = Expected { model: &model, optimizer, plan: &plan, device: &device, forked_at };
-        let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected)?;
+        let restored = restore(saved.files(), &expected)?;
         let named = restored.optimizer.shared();
         Ok((restored.optimizer.without_state(&restored.model), named.len()))
     };
@@ -419,7 +421,7 @@ fn a_fork_keeps_the_standing_of_its_own_checkpoints() {
     let (device, config) = (device::open("flex").unwrap().autodiff(), config());
     let resumed = |forked_at| {
         let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, forked_at };
-        restore(&state, &saved.weights, &saved.optimizer, &expected).unwrap().state.standing
+        restore(Files { state: &state, ..saved.files() }, &expected).unwrap().state.standing
     };
     assert_eq!(resumed(Some(2)), standing, "its own checkpoint");
     assert_eq!(resumed(Some(4)), Standing::forked_at(4), "the checkpoint of the other run");

@@ -9,4 +9,4 @@ mod watching;
 pub(super) use layers::LayerStats;
 pub use standing::{Best, Standing, StopWhen, Validated};
 pub use validation::Validation;
-pub use watching::{Watch, Writer, Writing};
+pub use watching::{Watch, WatchedWeights, Writer, Writing};

@@ -27,6 +27,18 @@ pub struct Watch {
     pub writing: Option<Writing>,
     /// Training steps between two measurements of layers.
     pub layers_every: Option<NonZeroU64>,
+    /// Weights that are looked at, and that a complete training returns.
+    pub weights: WatchedWeights,
+}
+
+/// The weights that a training shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WatchedWeights {
+    /// Those that it trains.
+    #[default]
+    Trained,
+    /// Their average, if it keeps one.
+    Average,
 }
 
 /// What is due after a step.

@@ -23,10 +23,7 @@ impl Training {
         let mut now: Option<(Rewind, Guarded)> = None;
         loop {
             let expected = Expected { model: &config, optimizer: settings(), plan, device: &device, forked_at: None };
-            let restored = self
-                .saved
-                .last()
-                .map(|saved| restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap());
+            let restored = self.saved.last().map(|saved| restore(saved.files(), &expected).unwrap());
             let of_checkpoint =
                 restored.as_ref().map_or_else(Guarded::default, |restored| restored.state.guarded.clone());
             let trainer = match restored {

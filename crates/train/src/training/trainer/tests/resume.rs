@@ -77,7 +77,7 @@ fn zeroed_moments() {
     let config = config();
     let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, forked_at: None };
     let empty = weights::save::<Vec<f32>>(Vec::new());
-    let error = restore(&saved.state, &saved.weights, &empty, &expected).err().unwrap();
+    let error = restore(Files { optimizer: &empty, ..saved.files() }, &expected).err().unwrap();
     assert!(matches!(error, CheckpointError::Optimizer(_)), "{error}");
     let moments = weights::load(&saved.optimizer).unwrap();
     assert!(moments.values().all(|tensor| tensor.data.iter().any(|x| *x != 0.0)), "zeros were saved");
@@ -88,6 +88,7 @@ fn zeroed_moments() {
         .collect();
     let zeroed = Saved {
         extra: 0,
+        ema: None,
         state: saved.state.clone(),
         weights: saved.weights.clone(),
         optimizer: weights::save(zeroed),

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use super::*;
 use crate::inference::{GenerateOptions, generate};
-use crate::training::{Best, Standing, StopWhen, Validation, Writing};
+use crate::training::{Best, Standing, StopWhen, Validation, WatchedWeights, Writing};
 
 fn number(n: u64) -> NonZeroU64 {
     NonZeroU64::new(n).unwrap()
@@ -21,6 +21,7 @@ fn watch() -> Watch {
         stop_when: None,
         writing: Some(Writing { every: number(4), writer: Arc::new(|model| Ok(write(model))) }),
         layers_every: Some(number(5)),
+        weights: WatchedWeights::Trained,
     }
 }
 

@@ -5,10 +5,10 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::arguments::Arguments;
+use super::train::Arguments;
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::{LONGEST_SAMPLE, MOST_SAMPLES};
-use stepwell_train::training::StopWhen;
+use stepwell_train::training::{StopWhen, WatchedWeights};
 
 /// Without `validation_every`.
 const VALIDATION_EVERY: u64 = 100;
@@ -36,6 +36,17 @@ pub enum ModelOutput {
     Last,
     /// The state with the lowest loss on `validation`.
     Best,
+}
+
+/// Weights of a training that are looked at and become its outputs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightsArgument {
+    /// Those that are trained.
+    #[default]
+    Trained,
+    /// Their exponential moving average, see `ema`.
+    Ema,
 }
 
 /// When and how much a training measures on held-out text.
@@ -122,6 +133,14 @@ impl Arguments {
             return Err(Failure::fatal(message).with_hint("training waits while it writes"));
         }
         Ok(Some(SamplePlan { every, prompts, max_new_tokens }))
+    }
+
+    /// The weights that are looked at.
+    pub fn watched_weights(&self) -> WatchedWeights {
+        match self.weights {
+            WeightsArgument::Trained => WatchedWeights::Trained,
+            WeightsArgument::Ema => WatchedWeights::Average,
+        }
     }
 
     /// The rule that ends the training early, if any.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use stepwell_base::failure::Failure;
-use stepwell_train::model::config::{Ffn, ModelConfig};
+use stepwell_train::model::config::{Ffn, Init, ModelConfig};
 
 /// Name of a preset (`tiny`, `quickstart`, `small`, `deep60`, `deep60-ungated`), or a table of changes to one.
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
@@ -52,7 +52,30 @@ pub struct ModelChanges {
     pub dropout: Option<f32>,
     /// Standard deviation of the initial weights.
     pub init_std: Option<f32>,
+    /// Scheme of the initial weights: `gpt2_depth` (default), `plain`, `zero_out`, or `completep`, which also scales the
+    /// learning rate, epsilon and weight decay of each parameter.
+    pub init: Option<InitKind>,
+    /// `completep`: width of the model for which the learning rate was found. Default: 256.
+    pub base_width: Option<usize>,
+    /// `completep`: number of blocks of that model. Default: 2.
+    pub base_layers: Option<usize>,
+    /// Limit of the logits, `cap tanh(logits / cap)`, such as 30; 0 is none. Such a model has no Hugging Face class.
+    pub logit_softcap: Option<f32>,
 }
+
+/// Name of a scheme of initial weights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InitKind {
+    Gpt2Depth,
+    Plain,
+    ZeroOut,
+    Completep,
+}
+
+/// Base of CompleteP in the paper.
+const BASE_WIDTH: usize = 256;
+const BASE_LAYERS: usize = 2;
 
 /// Schema of a preset's name: refuses an unknown preset before the run.
 struct PresetName;
@@ -112,6 +135,7 @@ impl ModelArgument {
                 .with_hint(format!("use one of: {}", ModelConfig::PRESETS.join(", ")))
         })?;
         let vocab = tokenizer_vocab as usize;
+        changes.check()?;
         let config = changes.apply(preset, vocab);
         if config.vocab_size < vocab {
             let message = format!("`vocab_size` is {}, the tokenizer has {vocab} tokens", config.vocab_size);
@@ -122,7 +146,32 @@ impl ModelArgument {
 }
 
 impl ModelChanges {
+    /// Refuses a base that no scheme uses.
+    fn check(&self) -> Result<(), Failure> {
+        let bases = [("base_width", self.base_width.is_some()), ("base_layers", self.base_layers.is_some())];
+        match bases.iter().find(|(_, given)| *given && self.init != Some(InitKind::Completep)) {
+            Some((name, _)) => {
+                Err(Failure::fatal(format!("`{name}` of `model` is the base of `init = \"completep\"`"))
+                    .with_hint("set `init = \"completep\"`, or leave it out"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn init(&self) -> Init {
+        match self.init {
+            None | Some(InitKind::Gpt2Depth) => Init::Gpt2Depth,
+            Some(InitKind::Plain) => Init::Plain,
+            Some(InitKind::ZeroOut) => Init::ZeroOut,
+            Some(InitKind::Completep) => Init::Completep {
+                base_width: self.base_width.unwrap_or(BASE_WIDTH),
+                base_layers: self.base_layers.unwrap_or(BASE_LAYERS),
+            },
+        }
+    }
+
     fn apply(self, preset: ModelConfig, vocab: usize) -> ModelConfig {
+        let init = self.init();
         let heads = self.heads.unwrap_or(preset.heads);
         let d_model = self.d_model.unwrap_or(preset.d_model);
         let kv_heads = self.kv_heads.unwrap_or(if self.heads.is_some() { heads } else { preset.kv_heads });
@@ -150,6 +199,8 @@ impl ModelChanges {
             norm_eps: self.norm_eps.unwrap_or(preset.norm_eps),
             dropout: self.dropout.unwrap_or(preset.dropout),
             init_std: self.init_std.unwrap_or(preset.init_std),
+            init,
+            logit_softcap: self.logit_softcap.unwrap_or(preset.logit_softcap),
         }
     }
 }
@@ -182,6 +233,8 @@ mod tests {
     fn mistakes_are_named() {
         let unknown = parse(json!("huge")).unwrap().resolve(300).unwrap_err();
         assert!(unknown.message.contains("`huge`") && unknown.hint.unwrap().contains("deep60"));
+        let base = parse(json!({"base_width": 64})).unwrap().resolve(300).unwrap_err();
+        assert!(base.message.contains("`base_width`") && base.hint.unwrap().contains("completep"));
         assert!(parse(json!({"layer": 3})).unwrap_err().to_string().contains("unknown field `layer`"));
         assert!(parse(json!(3)).unwrap_err().to_string().contains("name of a preset"));
         let small = parse(json!({"vocab_size": 10})).unwrap().resolve(300).unwrap_err();

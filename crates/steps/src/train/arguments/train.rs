@@ -3,18 +3,22 @@
 use std::num::NonZeroU64;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
 
-use super::guard_arguments::GuardArguments;
-use super::model_argument::ModelArgument;
-use super::watch_arguments::{ModelOutput, StopWhenArguments};
+use super::guard::GuardArguments;
+use super::model::ModelArgument;
+use super::number::number_or_nan;
+use super::optimizer::OptimizerArguments;
+use super::parts::split;
+use super::phase::{LossWeightArguments, PhaseArguments};
+use super::source::SourceArguments;
+use super::watch::{ModelOutput, StopWhenArguments, WeightsArgument};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
-use stepwell_train::optim::{MuonConfig, OptimizerConfig};
-use stepwell_train::precision::{Precision, is_positive_f32};
+use stepwell_train::precision::Precision;
 use stepwell_train::training::guard::GuardError;
-use stepwell_train::training::plan::{Phase, Plan, PlanError};
+use stepwell_train::training::phase::Phase;
+use stepwell_train::training::plan::{Plan, PlanError};
 use stepwell_train::training::schedule::Schedule;
 
 /// Arguments of the `train` step.
@@ -44,6 +48,14 @@ pub struct Arguments {
     /// Micro-batches per optimizer step. A step sees `batch * accumulation` samples.
     #[serde(default = "default_accumulation")]
     pub accumulation: usize,
+    /// Tokens of an optimizer step from given steps on, in place of `accumulation`, which follows from them:
+    /// `[[0, 4096], [1000, 16384]]`. Each is a multiple of `batch` x `context`.
+    #[serde(default)]
+    pub batch_ramp: Vec<(u64, u64)>,
+    /// Contexts from given shares of the steps on: `[[0, 128], [0.3, 256], [0.7, 512]]`. Each has an order of samples of
+    /// its own.
+    #[serde(default)]
+    pub context_ramp: Vec<(f64, usize)>,
     /// Optimizer steps. Default: 1000, or the sum of all `phases`.
     #[serde(default)]
     pub steps: Option<u64>,
@@ -59,6 +71,10 @@ pub struct Arguments {
     /// head too. Frozen weights keep every bit. Useful in a fork of a trained run.
     #[serde(default)]
     pub freeze_layers: usize,
+    /// Numbers of lowest blocks to freeze from given shares of the steps on, in place of one number:
+    /// `[[0, 0], [0.2, 20], [0.5, 40]]`.
+    #[serde(default)]
+    pub freeze_ramp: Vec<(f64, usize)>,
     /// `f32`, or `bf16`, which rounds the operands of matrix products. `bf16` is faster on processors with
     /// instructions for it. Weights, optimizer state, sums, norms, softmax and loss stay f32.
     #[serde(default)]
@@ -68,6 +84,15 @@ pub struct Arguments {
     /// the cross-entropy.
     #[serde(default, deserialize_with = "number_or_nan")]
     pub z_loss: f64,
+    /// Weights of rare tokens and of punctuation in the loss: `{ rare = 2.0 }`.
+    #[serde(default)]
+    pub loss_weights: Option<LossWeightArguments>,
+    /// Decay of an exponential moving average of the weights, such as 0.999. Without: no average.
+    #[serde(default)]
+    pub ema: Option<f64>,
+    /// `trained`, or `ema`: weights that are validated, write texts and become the outputs.
+    #[serde(default)]
+    pub weights: WeightsArgument,
     /// `{}` guards the training against spikes of the loss and against numbers that are not finite, which otherwise
     /// end it. Without: no guard.
     #[serde(default)]
@@ -115,89 +140,21 @@ pub struct Arguments {
     /// Parts of the run, one after another. Default: one phase, `main`.
     #[serde(default)]
     pub phases: Vec<PhaseArguments>,
+    /// `staged`, or `shuffled`: every phase is trained on the texts of all phases, mixed so that each text gives as many
+    /// tokens in all as before. A control that shows whether the order of the phases helps.
+    #[serde(default)]
+    pub curriculum: Curriculum,
 }
 
-/// Rule that turns gradients into new weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Order of the texts of the phases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    /// AdamW for all weights.
-    AdamW,
-    /// Muon for the matrices of blocks, AdamW for the embedding and norm weights.
-    Muon,
-}
-
-/// AdamW or Muon, with decoupled weight decay.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct OptimizerArguments {
-    /// `adamw`, or `muon`, which takes fewer steps to the same loss but more time per step. Its updates are as
-    /// large as AdamW's, so no other setting needs to change.
-    pub kind: OptimizerKind,
-    /// Peak learning rate.
-    #[serde(deserialize_with = "number_or_nan")]
-    pub learning_rate: f64,
-    /// Decay of matrices (embedding included) per unit of learning rate; norm weights never decay.
-    pub weight_decay: f64,
-    /// Decay of Muon's momentum. Default: 0.95.
-    pub momentum: Option<f64>,
-    /// Decay of AdamW's first moment.
-    pub beta1: f64,
-    /// Decay of AdamW's second moment.
-    pub beta2: f64,
-    /// Added to the square root of AdamW's second moment.
-    pub epsilon: f64,
-    /// Limit of the global gradient norm; 0 means no limit.
-    pub clip: f64,
-}
-
-/// One part of a training run.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PhaseArguments {
-    /// Name of the phase. The checkpoint at its end is kept.
-    pub name: String,
-    /// Optimizer steps of this phase.
-    pub steps: u64,
-    /// Multiplies the learning rate in this phase.
-    #[serde(default = "one")]
-    pub lr_scale: f64,
-    /// Peak learning rate of this phase.
-    #[serde(default)]
-    pub learning_rate: Option<f64>,
-    /// Schedule over the steps of this phase, in place of the run's.
-    #[serde(default)]
-    pub schedule: Option<Schedule>,
-    /// Token files of this phase, in place of the run's.
-    #[serde(default)]
-    pub tokens: Option<Vec<ArtifactRef>>,
-    /// Sources of this phase, in place of the run's.
-    #[serde(default)]
-    pub data: Option<Vec<SourceArguments>>,
-    /// Shorter context of this phase.
-    #[serde(default)]
-    pub context: Option<usize>,
-    /// Number of lowest blocks that this phase does not train, in place of the run's. Blocks that a later phase
-    /// trains again start with a new optimizer state.
-    #[serde(default)]
-    pub freeze_layers: Option<usize>,
-}
-
-/// One source of a mixture.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SourceArguments {
-    /// Name for messages and results. Default: its number.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Token files, read as one stream in this order.
-    pub tokens: Vec<ArtifactRef>,
-    /// Share of the samples, relative to the weights of the other sources.
-    #[serde(deserialize_with = "number_or_nan")]
-    pub weight: f64,
-    /// Refuse a training that would see this source more often in one phase.
-    #[serde(default)]
-    pub max_epochs: Option<f64>,
+pub enum Curriculum {
+    /// Each phase has its own texts.
+    #[default]
+    Staged,
+    /// Each phase has the texts of all.
+    Shuffled,
 }
 
 fn default_batch() -> usize {
@@ -220,59 +177,7 @@ fn default_keep() -> u32 {
     2
 }
 
-fn one() -> f64 {
-    1.0
-}
-
 const DEFAULT_STEPS: u64 = 1000;
-
-impl Default for OptimizerArguments {
-    fn default() -> Self {
-        let OptimizerConfig { beta1, beta2, epsilon, weight_decay, .. } = OptimizerConfig::default();
-        let (kind, momentum) = (OptimizerKind::AdamW, None);
-        OptimizerArguments { kind, learning_rate: 2e-3, weight_decay, momentum, beta1, beta2, epsilon, clip: 1.0 }
-    }
-}
-
-/// JSON has no NaN: TOML's `nan` arrives as null. Reading it as NaN lets the checks refuse the value that the user
-/// wrote.
-fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Null => Ok(f64::NAN),
-        Value::String(text) if text.eq_ignore_ascii_case("nan") => Ok(f64::NAN),
-        number => f64::deserialize(number).map_err(serde::de::Error::custom),
-    }
-}
-
-impl OptimizerArguments {
-    /// Checks the settings.
-    ///
-    /// # Errors
-    /// Lists every setting outside the range in which the optimizer works.
-    pub fn config(&self) -> Result<OptimizerConfig, Failure> {
-        let OptimizerArguments { kind, weight_decay, momentum, beta1, beta2, epsilon, .. } = *self;
-        let default = MuonConfig::default().momentum;
-        let muon = (kind == OptimizerKind::Muon).then(|| MuonConfig { momentum: momentum.unwrap_or(default) });
-        let share = |value: f64| (0.0..1.0).contains(&value);
-        let settings = [
-            ("weight_decay", weight_decay, (weight_decay as f32).is_finite() && weight_decay >= 0.0, "0 or more"),
-            ("momentum", momentum.unwrap_or(default), share(momentum.unwrap_or(default)), "at least 0 and less than 1"),
-            ("beta1", beta1, share(beta1), "at least 0 and less than 1"),
-            ("beta2", beta2, share(beta2), "at least 0 and less than 1"),
-            ("epsilon", epsilon, is_positive_f32(epsilon), "from 1.2e-38 to 3.4e38"),
-        ];
-        let wrong = settings.iter().filter(|(_, _, valid, _)| !valid);
-        let mut problems: Vec<String> =
-            wrong.map(|(name, value, _, rule)| format!("`optimizer.{name}` is {value:?}; it must be {rule}")).collect();
-        if momentum.is_some() && muon.is_none() {
-            problems.push("`optimizer.momentum` is Muon's, `optimizer.kind` is adamw".to_owned());
-        }
-        if problems.is_empty() {
-            return Ok(OptimizerConfig { beta1, beta2, epsilon, weight_decay, muon });
-        }
-        Err(Failure::fatal(problems.join("; ")).with_hint("what is left out of `optimizer` has a good value"))
-    }
-}
 
 impl Arguments {
     /// Makes the plan for a model with a context of `context` tokens.
@@ -281,35 +186,61 @@ impl Arguments {
     /// When a number makes training impossible, or `steps` is not the sum of the phases.
     pub fn plan(&self, context: usize) -> Result<Plan, Failure> {
         self.check_sources()?;
+        let loss_weights = self.loss_weights.map(LossWeightArguments::weights);
         let phases: Vec<Phase> = match self.phases.as_slice() {
-            [] => vec![Phase {
-                name: "main".to_owned(),
-                steps: self.steps.unwrap_or(DEFAULT_STEPS),
-                lr_scale: 1.0,
-                learning_rate: None,
-                schedule: None,
-                context,
-                freeze_layers: None,
-            }],
-            phases => phases.iter().map(|phase| phase.resolve(context)).collect(),
+            [] => vec![Phase { loss_weights, ..Phase::new("main", self.steps.unwrap_or(DEFAULT_STEPS), context) }],
+            phases => {
+                let resolve = |phase: &PhaseArguments| {
+                    let resolved = phase.resolve(context, self.unit())?;
+                    Ok(Phase { loss_weights: resolved.loss_weights.or(loss_weights), ..resolved })
+                };
+                phases.iter().map(resolve).collect::<Result<_, Failure>>()?
+            }
         };
         let plan = Plan {
             seed: self.seed,
             batch: self.batch,
             accumulation: self.accumulation,
             learning_rate: self.optimizer.learning_rate,
-            schedule: self.schedule,
+            schedule: self.schedule.clone(),
             clip: self.optimizer.clip,
             checkpoint_every: self.checkpoint_every,
             freeze_layers: self.freeze_layers,
             precision: self.precision,
             z_loss: self.z_loss,
             guard: self.guard.map(GuardArguments::rule),
-            phases,
+            ema: self.ema,
+            batch_ramp: self.batch_ramp.clone(),
+            freeze_ramp: self.freeze_ramp.clone(),
+            phases: split(phases, &self.phases, &self.context_ramp)?,
         };
         self.check_steps(&plan)?;
+        self.check_together()?;
         plan.validate().map_err(|error| refuse(&error))?;
         Ok(plan)
+    }
+
+    /// Samples of a step, if all steps have as many.
+    fn unit(&self) -> Option<u64> {
+        self.batch_ramp.is_empty().then_some((self.batch as u64).saturating_mul(self.accumulation as u64))
+    }
+
+    /// Refuses settings of which one has no effect.
+    fn check_together(&self) -> Result<(), Failure> {
+        let refused = |message: &str, hint: &str| Err(Failure::fatal(message.to_owned()).with_hint(hint.to_owned()));
+        if !self.batch_ramp.is_empty() && self.accumulation != default_accumulation() {
+            return refused(
+                "`batch_ramp` and `accumulation` both say how many micro-batches a step has",
+                "leave `accumulation` out: it follows from the tokens of `batch_ramp`",
+            );
+        }
+        if !self.freeze_ramp.is_empty() && self.freeze_layers != 0 {
+            return refused("`freeze_layers` and `freeze_ramp` both say what is frozen", "leave `freeze_layers` out");
+        }
+        if self.weights == WeightsArgument::Ema && self.ema.is_none() {
+            return refused("`weights = \"ema\"` needs `ema`, the decay of the average", "0.999 is a good start");
+        }
+        Ok(())
     }
 
     fn check_steps(&self, plan: &Plan) -> Result<(), Failure> {
@@ -323,23 +254,25 @@ impl Arguments {
     }
 }
 
-impl PhaseArguments {
-    fn resolve(&self, context: usize) -> Phase {
-        Phase {
-            name: self.name.clone(),
-            steps: self.steps,
-            lr_scale: self.lr_scale,
-            learning_rate: self.learning_rate,
-            schedule: self.schedule,
-            context: self.context.unwrap_or(context),
-            freeze_layers: self.freeze_layers,
-        }
-    }
-}
-
 fn refuse(error: &PlanError) -> Failure {
     let failure = Failure::from_error(stepwell_base::failure::FailureKind::Fatal, error);
     match error {
+        PlanError::Schedule(schedule) | PlanError::Phase { source: schedule, .. } if schedule.is_about_points() => {
+            failure.with_hint(
+                "such as `points = [[0, 0.0], [100, 1.0], [1000, 0.1]]`: steps rise, factors multiply the peak",
+            )
+        }
+        PlanError::Ramp(_) | PlanError::RampOfPhase { .. } => failure
+            .with_hint("such as `[[0, 0], [0.2, 20], [0.5, 40]]`: shares of the steps, then the number from there on"),
+        PlanError::BatchRampStep { .. } | PlanError::BatchRampTokens { .. } => {
+            failure.with_hint("such as `[[0, 4096], [1000, 16384]]`: a step, then the tokens per step from there on")
+        }
+        PlanError::Ema(_) => {
+            failure.with_hint("0.999 averages about the last 1,000 steps; leave `ema` out for no average")
+        }
+        PlanError::LossWeight { .. } => {
+            failure.with_hint("such as `{ rare = 2.0, rare_below = 1e-4, punctuation = 0.5 }`")
+        }
         PlanError::Schedule(_) | PlanError::Phase { .. } => {
             failure.with_hint("a learning rate around 1e-3 and a warm-up of a few per cent are a good start")
         }
@@ -353,7 +286,7 @@ fn refuse(error: &PlanError) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -431,36 +364,5 @@ mod tests {
         assert!(failure.message.contains("`optimizer.beta2` is 1.0; it must be at least 0 and less than 1"));
         let unknown = arguments(json!({"optimizer": {"kind": "lion"}})).unwrap_err().to_string();
         assert!(unknown.contains("`lion`") && unknown.contains("`muon`"), "{unknown}");
-    }
-
-    /// With an epsilon of 0 in f32, weights that never had a gradient become NaN.
-    #[test]
-    fn both_ends_of_every_number_of_the_optimizer_are_checked() {
-        let config = |name: &str, value: f64| {
-            let with = arguments(json!({"optimizer": {"kind": "muon", name: value}})).unwrap();
-            with.optimizer.config().map_err(|failure| failure.message)
-        };
-        for (name, value) in
-            [("epsilon", 5e-324), ("epsilon", 1e-50), ("epsilon", 1e39), ("beta1", 1.0), ("beta1", -5e-324)]
-        {
-            let message = config(name, value).unwrap_err();
-            assert!(message.starts_with(&format!("`optimizer.{name}` is {value:?}; it must be ")), "{message}");
-        }
-        assert!(config("weight_decay", 1e39).is_err() && config("momentum", 1.0).is_err());
-        for (name, value) in [("epsilon", 1.2e-38), ("beta1", 5e-324), ("weight_decay", 5e-324), ("momentum", 0.0)] {
-            assert!(config(name, value).is_ok(), "{name} {value}");
-        }
-    }
-
-    #[test]
-    fn muon_has_a_setting_of_its_own_and_all_problems_are_listed() {
-        let config = |change| arguments(json!({"optimizer": change})).unwrap().optimizer.config();
-        assert_eq!(config(json!({"kind": "muon"})).unwrap().muon, Some(MuonConfig { momentum: 0.95 }));
-        assert_eq!(config(json!({"kind": "muon", "momentum": 0.9})).unwrap().muon, Some(MuonConfig { momentum: 0.9 }));
-        assert_eq!(config(json!({})).unwrap().muon, None);
-        let message = config(json!({"momentum": 2.0, "epsilon": 0.0})).unwrap_err().message;
-        for part in ["`optimizer.momentum` is 2.0", "`optimizer.epsilon` is 0.0", "`optimizer.momentum` is Muon's"] {
-            assert!(message.contains(part), "`{part}` is not in: {message}");
-        }
     }
 }

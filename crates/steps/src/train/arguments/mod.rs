@@ -1,0 +1,17 @@
+//! Arguments of `train`.
+
+mod guard;
+mod model;
+mod number;
+mod optimizer;
+mod parts;
+mod phase;
+mod source;
+mod train;
+mod watch;
+
+pub use model::ModelArgument;
+pub use phase::PhaseArguments;
+pub use source::SourceArguments;
+pub use train::{Arguments, Curriculum};
+pub use watch::{ModelOutput, SamplePlan};
