@@ -1,6 +1,7 @@
 //! Errors of benchmarks, with advice for the user.
 
 use std::io;
+use std::path::PathBuf;
 
 use stepwell_store::StoreError;
 
@@ -23,6 +24,9 @@ pub enum BenchError {
     Missing { program: String, module: String },
     #[error("there is no preset `{name}`")]
     Preset { name: String, known: &'static [&'static str] },
+    /// Tokens from elsewhere that not every contestant would see alike.
+    #[error("`{}` cannot be trained on by all contestants: {what}", .path.display())]
+    Tokens { path: PathBuf, what: String },
     #[error("{prompt} tokens of a prompt and {new_tokens} new ones do not fit a context of {context}")]
     NoRoom { prompt: usize, new_tokens: usize, context: usize },
     #[error(transparent)]
@@ -67,6 +71,9 @@ impl BenchError {
             )),
             BenchError::Program { .. } => {
                 Some("name a Python interpreter with `--python`, or leave `--against` out".to_owned())
+            }
+            BenchError::Tokens { .. } => {
+                Some("give the output `tokens` of a `tokenize` step over one long text".to_owned())
             }
             BenchError::Preset { known, .. } => Some(format!("use one of: {}", known.join(", "))),
             _ => None,

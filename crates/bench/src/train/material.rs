@@ -1,8 +1,8 @@
 //! Files from which all contestants start: shape, plan, initial weights, tokens, batches.
 //!
-//! The text is drawn, not read: tokens follow Zipf's law, and the previous token determines half of them, so that
-//! there is something to learn. It is one long document: attention is causal and nothing else, which is the fastest
-//! path of every implementation.
+//! Unless a token file is given, the text is drawn: tokens follow Zipf's law, and the previous token determines half of
+//! them, so that there is something to learn. It is one long document: attention is causal and nothing else, which is
+//! the fastest path of every implementation.
 
 use std::fs;
 use std::path::Path;
@@ -70,8 +70,8 @@ impl Material {
         Ok(Material { shape, plan, optimizer, learning_rates, device })
     }
 
-    /// Writes everything into `folder`.
-    pub fn write(&self, folder: &Path) -> Result<(), BenchError> {
+    /// Writes everything into `folder`. The text is that of the token file `given`, or drawn.
+    pub fn write(&self, folder: &Path, given: Option<&Path>) -> Result<(), BenchError> {
         let write = |name: &str, bytes: Vec<u8>| {
             fs::write(folder.join(name), bytes).map_err(BenchError::system("write the temporary folder"))
         };
@@ -79,7 +79,10 @@ impl Material {
         write(CONFIG, config)?;
         let tensors: Vec<_> = weight_specs(&self.shape).iter().map(|spec| spec.generate(SEED)).collect();
         write("weights.safetensors", weights::save(tensors))?;
-        write(TOKENS, self.token_file())?;
+        match given {
+            Some(path) => self.take(path, &folder.join(TOKENS))?,
+            None => write(TOKENS, self.token_file())?,
+        }
         let sampler = self.sampler(folder)?;
         let mut batches = Vec::new();
         for step in 0..self.plan.steps() {
@@ -102,6 +105,23 @@ impl Material {
         let shard = TokenShard::open(&folder.join(TOKENS), TOKENS)?;
         let stream = Arc::new(TokenStream::new(vec![shard])?);
         Ok(Sampler::new(SEED, PHASE, stream, self.shape.context)?)
+    }
+
+    /// Copies a token file that every contestant can read.
+    fn take(&self, path: &Path, to: &Path) -> Result<(), BenchError> {
+        let shard = TokenShard::open(path, &path.display().to_string())?;
+        let refused = |what: String| Err(BenchError::Tokens { path: path.to_owned(), what });
+        let (header, vocab) = (shard.header(), self.shape.vocab_size);
+        if header.documents != 1 {
+            return refused(format!("it has {} documents, and PyTorch would look across their ends", header.documents));
+        }
+        if header.vocab as usize > vocab {
+            return refused(format!("its vocabulary of {} is larger than the model's of {vocab}", header.vocab));
+        }
+        if header.tokens <= self.shape.context as u64 {
+            return refused(format!("it has {} tokens, no more than the context", header.tokens));
+        }
+        fs::copy(path, to).map(drop).map_err(BenchError::system("copy the token file"))
     }
 
     /// Encodes one document that gives each step its own samples.
@@ -149,6 +169,7 @@ mod tests {
             preset: "tiny".to_owned(),
             batch: Some(3),
             context: Some(16),
+            tokens: None,
             torch: vec![Mode::F32],
             threads: vec![1],
             rounds: 2,
@@ -166,7 +187,7 @@ mod tests {
     fn the_batches_are_those_of_the_sampler_and_of_one_document() {
         let folder = tempfile::tempdir().unwrap();
         let material = Material::new(&options(), "flex").unwrap();
-        material.write(folder.path()).unwrap();
+        material.write(folder.path(), None).unwrap();
         assert_eq!(Material::read(folder.path()).unwrap(), material);
         assert_eq!(material.learning_rates.len(), 10);
         let bytes = fs::read(folder.path().join("batches.bin")).unwrap();
@@ -179,6 +200,28 @@ mod tests {
         assert_eq!(word(2 * 48), rows[0].ids[0] as i32);
         assert_eq!(word(3 * 48 + 47), rows[2].targets[15]);
         assert!(sampler.rows(0, 30).iter().all(|row| row.starts.iter().all(|start| *start == 0)));
+    }
+
+    #[test]
+    fn a_token_file_is_trained_on_if_it_is_one_document_of_a_known_vocabulary() {
+        let folder = tempfile::tempdir().unwrap();
+        let material = Material::new(&options(), "flex").unwrap();
+        let vocab = material.shape.vocab_size as u32;
+        let given = folder.path().join("given");
+        let header = |documents: u64, vocab: u32| {
+            let header = Header { width: Width::U16, documents, tokens: 40, text_bytes: 99, bos: BOS, eos: EOS, vocab };
+            let ends = (1..=documents).flat_map(|document| (40 * document / documents).to_le_bytes());
+            let ids = (0..40u16).flat_map(u16::to_le_bytes);
+            fs::write(&given, header.encode().into_iter().chain(ends).chain(ids).collect::<Vec<_>>()).unwrap();
+            material.write(folder.path(), Some(&given))
+        };
+        header(1, vocab).unwrap();
+        let rows = material.sampler(folder.path()).unwrap().rows(0, 3);
+        assert!(rows.iter().any(|row| row.ids[..4] == [16, 17, 18, 19]), "{rows:?}");
+        for (documents, vocab, why) in [(2, vocab, "2 documents"), (1, vocab + 1, "larger than the model's")] {
+            let error = header(documents, vocab).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub fn train(options: &TrainOptions, say: &dyn Fn(&str)) -> Result<TrainReport, 
         ..TrainReport::of(&material.shape)
     };
     say("writing weights and batches");
-    material.write(folder.path())?;
+    material.write(folder.path(), options.tokens.as_deref())?;
     let mut entries = Vec::new();
     for launch in launches(options, folder.path())? {
         entries.push(enter(launch, say)?);
@@ -76,7 +76,7 @@ pub fn train(options: &TrainOptions, say: &dyn Fn(&str)) -> Result<TrainReport, 
 pub fn prepare(options: &TrainOptions, folder: &Path) -> Result<(), BenchError> {
     let device = device::resolve(&options.device)?;
     std::fs::create_dir_all(folder).map_err(BenchError::system("create the folder"))?;
-    Material::new(options, device)?.write(folder)
+    Material::new(options, device)?.write(folder, options.tokens.as_deref())
 }
 
 /// Lists all contestants: ours and PyTorch's modes, with each number of threads.

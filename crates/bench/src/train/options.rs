@@ -16,6 +16,8 @@ pub struct TrainOptions {
     pub batch: Option<usize>,
     /// Tokens per sample; the preset's when absent.
     pub context: Option<usize>,
+    /// Token file of one long document to train on; drawn tokens when absent.
+    pub tokens: Option<PathBuf>,
     /// PyTorch's modes; an empty list measures ours alone.
     pub torch: Vec<Mode>,
     /// Thread counts; every contestant runs once with each.

@@ -7,7 +7,7 @@ use crate::statistics::median;
 use stepwell_train::model::flops;
 
 /// Number of steps, from the shared initial weights on, over which losses are compared.
-pub const COMPARED_STEPS: usize = 50;
+pub const COMPARED_STEPS: usize = 200;
 
 /// Results of one contestant.
 #[derive(Clone, PartialEq, Debug, Serialize)]

@@ -26,6 +26,9 @@ pub struct TrainArgs {
     /// Tokens per sample [default: the preset's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub context: Option<u32>,
+    /// Token file of one long text, in place of drawn tokens: output `tokens` of a `tokenize` step
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
     /// Also train the same model with this library, in alternating turns
     #[arg(long, value_name = "LIBRARY", value_parser = ["torch"])]
     pub against: Option<String>,
@@ -76,6 +79,7 @@ pub fn train(session: &Session, args: &TrainArgs) -> Result<Exit, CliError> {
         preset: args.preset.clone(),
         batch: args.batch.map(|batch| batch as usize),
         context: args.context.map(|context| context as usize),
+        tokens: args.tokens.clone(),
         torch: if args.against.is_some() { args.modes.clone() } else { Vec::new() },
         threads: match args.threads.as_slice() {
             [] => vec![cores],
