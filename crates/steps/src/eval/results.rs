@@ -6,11 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{GENERATION, MINIMAL_PAIRS, VALIDATION};
 use super::minimal_pairs::Scores;
-use crate::evaluation::outcome::{Metric, Numbers, Report, TaskReport, rate};
+use crate::evaluation::outcome::{Metric, Numbers, Report, TaskReport};
 use crate::evaluation::samples::SHOWN;
 use crate::sampling::Sample;
 use stepwell_train::evaluation::likelihood::Likelihood;
-use stepwell_workflow::catalog::Better;
 
 /// A token file, as the model and the baselines predict it.
 pub struct Text {
@@ -37,25 +36,23 @@ impl Text {
 }
 
 fn of_text(likelihood: &Likelihood, bytes: u64) -> Vec<Metric> {
-    let plain = |name, value| Metric { name, value, standard_error: None, interval: None, better: None };
-    let lower = |name, value| Metric { better: Some(Better::Lower), ..plain(name, value) };
     vec![
-        lower("bits_per_byte", likelihood.bits_per_byte(bytes)),
-        lower("perplexity", likelihood.perplexity()),
-        plain("nats", likelihood.nats),
-        plain("tokens", likelihood.tokens as f64),
-        plain("bytes", bytes as f64),
+        Metric::lower("bits_per_byte", likelihood.bits_per_byte(bytes)),
+        Metric::lower("perplexity", likelihood.perplexity()),
+        Metric::plain("nats", likelihood.nats),
+        Metric::plain("tokens", likelihood.tokens as f64),
+        Metric::plain("bytes", bytes as f64),
     ]
 }
 
 /// The report of minimal pairs.
 pub fn pairs(model: &Scores, baselines: &BTreeMap<&'static str, Scores>) -> TaskReport {
     let numbers = |scores: &Scores| Numbers {
-        metrics: vec![rate("acc", scores.overall.right, scores.overall.of)],
+        metrics: vec![Metric::rate("acc", scores.overall.right, scores.overall.of)],
         groups: scores
             .phenomena
             .iter()
-            .map(|(name, score)| (name.clone(), vec![rate("acc", score.right, score.of)]))
+            .map(|(name, score)| (name.clone(), vec![Metric::rate("acc", score.right, score.of)]))
             .collect(),
     };
     TaskReport {

@@ -10,4 +10,4 @@ pub use judge::{check, judge, score_counts};
 pub use ledger::Ledger;
 pub use record::{Record, score};
 pub use report::{Numbers, Report, TaskReport};
-pub use tally::{Metric, Part, Sums, Tally, rate};
+pub use tally::{Metric, Part, Sums, Tally};

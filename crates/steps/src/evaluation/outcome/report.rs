@@ -176,17 +176,16 @@ fn intervals(metrics: &[Metric]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::rate;
     use super::*;
 
     #[test]
     fn the_file_has_the_shape_of_lm_eval() {
         let mut task = TaskReport::of("blimp", &Tally::default(), 0, json!({ "output_type": "multiple_choice" }));
         task.items = 4;
-        task.model.metrics = vec![rate("acc", 3, 4)];
-        task.model.groups.insert("agreement".to_owned(), vec![rate("acc", 1, 1)]);
-        let groups = [("agreement".to_owned(), vec![rate("acc", 0, 1)])].into();
-        task.baselines.insert("trigram", Numbers { metrics: vec![rate("acc", 2, 4)], groups });
+        task.model.metrics = vec![Metric::rate("acc", 3, 4)];
+        task.model.groups.insert("agreement".to_owned(), vec![Metric::rate("acc", 1, 1)]);
+        let groups = [("agreement".to_owned(), vec![Metric::rate("acc", 0, 1)])].into();
+        task.baselines.insert("trigram", Numbers { metrics: vec![Metric::rate("acc", 2, 4)], groups });
         let report = Report { tasks: vec![task], model: json!({ "layers": 2 }), samples: Value::Null };
         let file = report.to_json();
         assert_eq!(file["results"]["blimp"]["acc,none"], 0.75);

@@ -69,8 +69,9 @@ impl Sums {
     /// The numbers of a task, in a fixed order.
     pub fn metrics(&self) -> Vec<Metric> {
         let known = [score::ACC, score::ACC_NORM, score::ACC_BYTES, score::EXACT_MATCH];
-        let rates =
-            known.into_iter().filter_map(|name| self.right.get(name).map(|right| rate(name, *right, self.items)));
+        let rates = known
+            .into_iter()
+            .filter_map(|name| self.right.get(name).map(|right| Metric::rate(name, *right, self.items)));
         rates.chain(self.likelihood()).collect()
     }
 
@@ -86,18 +87,12 @@ impl Sums {
                 .ratio(&parts)
                 .map(|estimate| Interval { low: scale(estimate.interval.low), high: scale(estimate.interval.high) })
         };
-        let lower = Some(Better::Lower);
-        let plain = |name, value| Metric { name, value, standard_error: None, interval: None, better: None };
         vec![
-            Metric { interval: of(Part::Bytes, bits), better: lower, ..plain("bits_per_byte", bits(nats / bytes)) },
-            Metric {
-                interval: of(Part::Tokens, f64::exp),
-                better: lower,
-                ..plain("perplexity", (nats / tokens).exp())
-            },
-            plain("nats", nats),
-            plain("tokens", tokens),
-            plain("bytes", bytes),
+            Metric { interval: of(Part::Bytes, bits), ..Metric::lower("bits_per_byte", bits(nats / bytes)) },
+            Metric { interval: of(Part::Tokens, f64::exp), ..Metric::lower("perplexity", (nats / tokens).exp()) },
+            Metric::plain("nats", nats),
+            Metric::plain("tokens", tokens),
+            Metric::plain("bytes", bytes),
         ]
     }
 }
@@ -119,15 +114,27 @@ fn bootstrap(items: usize) -> Bootstrap {
     Bootstrap { resamples: resamples as u32, seed: SEED, confidence: Confidence::P95 }
 }
 
-/// A rate with Wilson's interval, and the standard error from the sample variance, as lm-eval has it.
-pub fn rate(name: &'static str, right: u64, of: u64) -> Metric {
-    let value = right as f64 / of as f64;
-    Metric {
-        name,
-        value,
-        standard_error: (of > 1).then(|| (value * (1.0 - value) / (of - 1) as f64).sqrt()),
-        interval: wilson(right, of, Confidence::P95),
-        better: Some(Better::Higher),
+impl Metric {
+    /// A rate with Wilson's interval, and the standard error from the sample variance, as lm-eval has it.
+    pub fn rate(name: &'static str, right: u64, of: u64) -> Metric {
+        let value = right as f64 / of as f64;
+        Metric {
+            name,
+            value,
+            standard_error: (of > 1).then(|| (value * (1.0 - value) / (of - 1) as f64).sqrt()),
+            interval: wilson(right, of, Confidence::P95),
+            better: Some(Better::Higher),
+        }
+    }
+
+    /// A number without an interval, in which lower ones are better.
+    pub fn lower(name: &'static str, value: f64) -> Metric {
+        Metric { better: Some(Better::Lower), ..Metric::plain(name, value) }
+    }
+
+    /// A number that is neither good nor bad.
+    pub fn plain(name: &'static str, value: f64) -> Metric {
+        Metric { name, value, standard_error: None, interval: None, better: None }
     }
 }
 
@@ -160,7 +167,7 @@ mod tests {
         let interval = metric.interval.unwrap();
         assert!(interval.low > 0.1 && interval.high < 0.8, "{interval:?}");
         assert!((tally.groups["a"].metrics()[0].value - 1.0).abs() < 1e-15);
-        assert_eq!(rate("acc", 1, 1).standard_error, None);
+        assert_eq!(Metric::rate("acc", 1, 1).standard_error, None);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use super::novelty::Novelty;
 use super::variety::{distinct, longest_repeat, repeated};
 use crate::evaluation::outcome::Metric;
-use stepwell_workflow::catalog::Better;
 
 /// Samples to show. The measures use all samples.
 pub const SHOWN: usize = 3;
@@ -11,15 +10,13 @@ pub const SHOWN: usize = 3;
 /// Measures of samples, each the tokens of a continuation; `ended` counts those that the model ended itself. `novelty` has seen
 /// the training text.
 pub fn generation(samples: &[Vec<u32>], ended: u64, novelty: &[(&'static str, Novelty)]) -> Vec<Metric> {
-    let plain = |name, value| Metric { name, value, standard_error: None, interval: None, better: None };
-    let lower = |name, value| Metric { better: Some(Better::Lower), ..plain(name, value) };
     let mut metrics = vec![
-        plain("distinct_1", distinct(samples, 1)),
-        plain("distinct_2", distinct(samples, 2)),
-        lower("repetition_4", repeated(samples, 4)),
-        lower("longest_repeat", longest_repeat(samples) as f64),
-        plain("eos_rate", ended as f64 / samples.len().max(1) as f64),
+        Metric::plain("distinct_1", distinct(samples, 1)),
+        Metric::plain("distinct_2", distinct(samples, 2)),
+        Metric::lower("repetition_4", repeated(samples, 4)),
+        Metric::lower("longest_repeat", longest_repeat(samples) as f64),
+        Metric::plain("eos_rate", ended as f64 / samples.len().max(1) as f64),
     ];
-    metrics.extend(novelty.iter().filter_map(|(name, novelty)| Some(plain(*name, novelty.share()?))));
+    metrics.extend(novelty.iter().filter_map(|(name, novelty)| Some(Metric::plain(*name, novelty.share()?))));
     metrics
 }

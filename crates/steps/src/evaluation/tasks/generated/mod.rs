@@ -3,6 +3,7 @@
 mod arithmetic;
 mod brackets;
 mod line;
+mod recipe;
 mod sequences;
 
-pub use line::{Form, MOST_SHOTS, Recipe};
+pub use recipe::{Form, MOST_SHOTS, Recipe};
