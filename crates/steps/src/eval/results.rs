@@ -81,7 +81,7 @@ pub fn generation(metrics: Vec<Metric>, samples: usize) -> TaskReport {
 pub fn values(report: &Report, samples: &[Sample]) -> Map<String, Value> {
     let task = |name: &str| report.tasks.iter().find(|task| task.name == name);
     let metric = |numbers: Option<&Numbers>, name: &str| {
-        json!(numbers.and_then(|numbers| Some(numbers.metrics.iter().find(|metric| metric.name == name)?.value)))
+        json!(numbers.and_then(|numbers| Some(numbers.metrics.iter().find(|metric| metric.name == name)?.json())))
     };
     let model = |of: &str, name: &str| metric(task(of).map(|task| &task.model), name);
     let baseline =

@@ -137,7 +137,7 @@ impl Report {
 fn numbers(metrics: &[Metric]) -> Map<String, Value> {
     let mut numbers = Map::new();
     for metric in metrics {
-        numbers.insert(metric.name.to_owned(), json!(metric.value));
+        numbers.insert(metric.name.to_owned(), metric.json());
         if let Some(interval) = metric.interval {
             numbers.insert(format!("{}_low", metric.name), json!(interval.low));
             numbers.insert(format!("{}_high", metric.name), json!(interval.high));
@@ -149,7 +149,7 @@ fn numbers(metrics: &[Metric]) -> Map<String, Value> {
 fn lm_eval_row(alias: &str, metrics: &[Metric]) -> Value {
     let mut row = Map::from_iter([("alias".to_owned(), json!(alias))]);
     for metric in metrics {
-        row.insert(format!("{},none", metric.name), json!(metric.value));
+        row.insert(format!("{},none", metric.name), metric.json());
         if metric.better.is_some() {
             let error = metric.standard_error.map_or(json!("N/A"), |error| json!(error));
             row.insert(format!("{}_stderr,none", metric.name), error);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::record::{Record, score};
 use stepwell_statistics::{Bootstrap, Confidence, Interval, wilson};
 use stepwell_workflow::catalog::Better;
@@ -130,6 +132,14 @@ impl Metric {
     /// A number without an interval, in which lower ones are better.
     pub fn lower(name: &'static str, value: f64) -> Metric {
         Metric { better: Some(Better::Lower), ..Metric::plain(name, value) }
+    }
+
+    /// The value; counts are whole numbers.
+    pub fn json(&self) -> Value {
+        match self.name {
+            "tokens" | "bytes" | "longest_repeat" => json!(self.value as u64),
+            _ => json!(self.value),
+        }
     }
 
     /// A number that is neither good nor bad.
