@@ -17,6 +17,6 @@ pub fn generation(samples: &[Vec<u32>], ended: u64, novelty: &[(&'static str, No
         Metric::lower("longest_repeat", longest_repeat(samples) as f64),
         Metric::plain("eos_rate", ended as f64 / samples.len().max(1) as f64),
     ];
-    metrics.extend(novelty.iter().filter_map(|(name, novelty)| Some(Metric::plain(*name, novelty.share()?))));
+    metrics.extend(novelty.iter().filter_map(|(name, novelty)| Some(Metric::plain(name, novelty.share()?))));
     metrics
 }
