@@ -80,7 +80,7 @@ def own_numbers(stepwell, model, folder):
     (folder / "own.toml").write_text(STEP.format(model=model, file=folder / "tasks/cloze.jsonl"))
     ran = subprocess.run([stepwell, "run", "own.toml", "--output", "json"], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
     (finished,) = [line for line in map(json.loads, ran.stdout.splitlines()) if line.get("type") == "finished"]
-    (values,) = [step["outputs"]["values"] for step in finished["steps"] if step["id"] == "eval"]
+    (values,) = [step["values"] for step in finished["steps"] if step["id"] == "eval"]
     return values["tasks"]["local_cloze"]
 
 
