@@ -8,8 +8,8 @@ use crate::batch::tiny_model;
 use crate::harness::{Sandbox, eventually, kill_with_workers};
 
 /// Pairs of an evaluation that is killed. They take some seconds more than a few checkpoints.
-const PAIRS: usize = 10_000;
-const KILLS: usize = 3;
+const PAIRS: usize = 6_000;
+const KILLS: usize = 2;
 
 const WORKFLOW: &str = r#"
 name = "measure"
