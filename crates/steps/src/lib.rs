@@ -73,4 +73,4 @@ pub use tokenize::load_tokenizer;
 pub use tokenize::{Encoder, Method, TOKENIZE};
 pub use tokenizer_train::TOKENIZER_TRAIN;
 #[cfg(feature = "train")]
-pub use train::{TRAIN, preview};
+pub use train::{FIND_RATE, TRAIN, preview};

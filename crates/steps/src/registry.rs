@@ -19,6 +19,8 @@ static KINDS: &[&dyn StepHandler] = &[
     #[cfg(feature = "train")]
     &super::TRAIN,
     #[cfg(feature = "train")]
+    &super::FIND_RATE,
+    #[cfg(feature = "train")]
     &super::EVAL,
     #[cfg(feature = "train")]
     &super::GENERATE,

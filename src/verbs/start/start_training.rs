@@ -41,8 +41,8 @@ pub struct StartArgs {
     /// Your own texts (files, folders or globs, for `pretrain`), the name of a workflow, or the path of a TOML file
     #[arg(default_value = "quickstart", value_name = "TEXT or WORKFLOW")]
     pub what: Vec<String>,
-    /// Train only these phases of the workflow's `phases` parameter (repeatable)
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    /// Train only these phases of the workflow's `phases` parameter, by name or number (repeatable)
+    #[arg(long, alias = "phases", value_name = "NAME", value_delimiter = ',')]
     pub phase: Vec<String>,
     #[command(flatten)]
     pub submit: SubmitArgs,
@@ -173,11 +173,37 @@ fn select_phases(spec: &mut WorkflowSpec, names: &[String]) -> Result<(), CliErr
             .hint("`-S 'phases=[{ name = \"a\", steps = 900 }, { name = \"b\", steps = 300 }]'` gives it phases"));
     }
     let known: Vec<String> = phases.iter().filter_map(|phase| Some(phase.get("name")?.as_str()?.to_owned())).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        return Err(CliError::usage(format!("workflow {} has no phase `{unknown}`", spec.name))
-            .hint(format!("its phases are {}", known.join(", "))));
+    let mut chosen = Vec::with_capacity(names.len());
+    for name in names {
+        match phase_named(&known, name) {
+            Some(phase) => chosen.push(phase.to_owned()),
+            None => {
+                return Err(CliError::usage(format!("workflow {} has no phase `{name}`", spec.name))
+                    .hint(format!("its phases are {}", known.join(", "))));
+            }
+        }
     }
     phases
-        .retain(|phase| phase.get("name").and_then(Value::as_str).is_some_and(|name| names.iter().any(|n| n == name)));
+        .retain(|phase| phase.get("name").and_then(Value::as_str).is_some_and(|name| chosen.iter().any(|n| n == name)));
     Ok(())
+}
+
+/// The phase with this name, or else with this number, counted from 1.
+fn phase_named<'a>(known: &'a [String], name: &str) -> Option<&'a str> {
+    let numbered = || known.get(name.parse::<usize>().ok()?.checked_sub(1)?);
+    known.iter().find(|known| *known == name).or_else(numbered).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_has_a_name_and_a_number() {
+        let known = ["grammar", "1", "words"].map(str::to_owned);
+        assert_eq!(phase_named(&known, "words"), Some("words"));
+        assert_eq!(phase_named(&known, "3"), Some("words"));
+        assert_eq!(phase_named(&known, "1"), Some("1"), "a name comes first");
+        assert_eq!([phase_named(&known, "0"), phase_named(&known, "4"), phase_named(&known, "word")], [None; 3]);
+    }
 }

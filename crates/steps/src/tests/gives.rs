@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::TrainingLab;
 use crate::{
-    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EVAL_COMPARE, EXPORT, GENERATE, Highlight, INFER, INFER_CELLS, INFER_MATRIX,
-    INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
+    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EVAL_COMPARE, EXPORT, FIND_RATE, GENERATE, Highlight, INFER, INFER_CELLS,
+    INFER_MATRIX, INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN,
+    registry,
 };
 use stepwell_base::artifact::Outputs;
 use stepwell_workflow::catalog::Given;
@@ -53,6 +54,8 @@ fn the_declared_names_are_the_given_ones() {
     run(&TOKENIZER_TRAIN, json!({ "documents": cleaned["train"], "vocab_size": 300 }));
     run(&TOKENIZE, json!({ "documents": cleaned["train"], "tokenizer": lab.tokenizer }));
     let trained = run(&TRAIN, lab.train_arguments(json!({ "steps": 2, "checkpoint_every": 2 })));
+    let sweep = json!({ "train": lab.train_arguments(json!({})), "steps": 10 });
+    run(&FIND_RATE, sweep);
     let with = json!({ "model": trained["model"], "tokenizer": lab.tokenizer });
     run(&GENERATE, json!({ "model": trained["model"], "tokenizer": lab.tokenizer, "max_new_tokens": 2 }));
     let exported = run(&EXPORT, with.clone());

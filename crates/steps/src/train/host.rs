@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::checkpoint_writer::CheckpointWriter;
+use super::layer_warnings::LayerWarnings;
 use super::metrics_log::MetricsLog;
 use super::utilisation::Utilisation;
 use crate::handler::{Reporter, StepError};
@@ -30,6 +31,7 @@ pub struct StepHost<'a> {
     utilisation: Utilisation,
     speed: Option<f64>,
     has_saved: bool,
+    warnings: LayerWarnings,
 }
 
 impl<'a> StepHost<'a> {
@@ -41,7 +43,8 @@ impl<'a> StepHost<'a> {
         total_steps: u64,
         utilisation: Utilisation,
     ) -> Self {
-        StepHost { reporter, log, tuning, writer, total_steps, utilisation, speed: None, has_saved: false }
+        let (has_saved, warnings) = (false, LayerWarnings::default());
+        StepHost { reporter, log, tuning, writer, total_steps, utilisation, speed: None, has_saved, warnings }
     }
 
     /// True once a checkpoint was written or is being written.
@@ -122,6 +125,9 @@ impl TrainingHost for StepHost<'_> {
 
     fn measured(&mut self, train_step: u64, values: BTreeMap<String, f64>) -> Result<(), StepError> {
         self.log.amend(train_step, &values).map_err(|error| self.log_failure(&error))?;
+        for warning in self.warnings.of(train_step, &values) {
+            self.reporter.note(warning);
+        }
         self.reporter.series(SeriesChange::Add(Measurement { train_step, values }));
         Ok(())
     }

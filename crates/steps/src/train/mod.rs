@@ -3,8 +3,10 @@
 mod arguments;
 mod checkpoint_writer;
 mod data;
+mod find_rate;
 mod handler;
 mod host;
+mod layer_warnings;
 mod loss_weights;
 mod metrics_log;
 mod prepared;
@@ -18,6 +20,7 @@ mod watch;
 mod tests;
 
 pub(super) use data::open_stream;
+pub use find_rate::FIND_RATE;
 pub use handler::TRAIN;
 pub(super) use host::SAFETENSORS;
 pub use preview::preview;

@@ -51,16 +51,21 @@ impl Prepared {
     /// Checks the arguments, opens the files and then the device. Notes that no document fills the context.
     pub fn new(context: &mut StepContext<'_>) -> Result<Self, StepError> {
         let arguments: Arguments = context.arguments()?;
+        Prepared::of(context, &arguments)
+    }
+
+    /// Like [`Prepared::new`], with arguments that are not those of the step.
+    pub fn of(context: &mut StepContext<'_>, arguments: &Arguments) -> Result<Self, StepError> {
         let optimizer = arguments.optimizer.config()?;
         arguments.check_watch()?;
         let tokenizer = Arc::new(TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?);
-        let from = from(context.artifacts, &arguments, &tokenizer)?;
+        let from = from(context.artifacts, arguments, &tokenizer)?;
         let (config, plan) = match &from {
-            Some(model) => plan_from(&arguments, &model.config)?,
-            None => model_and_plan(&arguments, tokenizer.vocab())?,
+            Some(model) => plan_from(arguments, &model.config)?,
+            None => model_and_plan(arguments, tokenizer.vocab())?,
         };
-        let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
-        let mixture = mixture(&arguments, &plan, &samplers)?;
+        let samplers = samplers(context.artifacts, arguments, tokenizer.encoder(), &plan)?;
+        let mixture = mixture(arguments, &plan, &samplers)?;
         for line in mixture.lines() {
             context.reporter.note(line);
         }
@@ -68,7 +73,7 @@ impl Prepared {
             context.reporter.note(note);
         }
         let token_weights = token_weights(&plan, &samplers, &tokenizer)?;
-        let watch = watch(context.artifacts, &arguments, &tokenizer, config.context)?;
+        let watch = watch(context.artifacts, arguments, &tokenizer, config.context)?;
         let backend = backend(&arguments.device)?;
         let device = device::open_with(backend, plan.precision).map_err(fatal)?.autodiff();
         let (keep_checkpoints, output) = (arguments.keep_checkpoints, arguments.output);

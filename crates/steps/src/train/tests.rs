@@ -333,7 +333,8 @@ fn bad_input_is_refused_before_anything_is_written() {
     let cases = [
         (json!({"optimizer": {"learning_rate": null}}), "the learning rate is NaN"),
         (json!({"z_loss": -1e-4}), "`z_loss` is -0.0001: it must be 0 (off) or a number from 1e-9 to 1"),
-        (json!({"context": 100_000}), "a context of 100000 tokens is longer than all documents together: they have "),
+        (json!({"context": 100_000}), "`context` is 100000, beyond the 62831 tokens that rotary positions tell apart"),
+        (json!({"context": 50_000}), "a context of 50000 tokens is longer than all documents together: they have "),
         (json!({"model": "huge"}), "`huge` is not a model preset"),
         (json!({"device": "abacus"}), "`abacus` is not a device"),
         (json!({"tokens": []}), "there is no text to train on"),

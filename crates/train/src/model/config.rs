@@ -124,6 +124,11 @@ pub enum ConfigError {
     Range { field: &'static str, value: f32, rule: &'static str },
     #[error("`{field}` is {value}, more than the supported {limit}")]
     TooLarge { field: &'static str, value: usize, limit: usize },
+    #[error(
+        "`context` is {context}, beyond the {range} tokens that rotary positions tell apart with `rope_theta` = {theta}; \
+         raise `rope_theta` or shorten `context`"
+    )]
+    BeyondRope { context: usize, theta: f32, range: usize },
     #[error("`freeze_layers` is {frozen}, the model has {layers} layers; at most {} can be frozen", .layers - 1)]
     AllFrozen { frozen: usize, layers: usize },
 }
@@ -235,6 +240,11 @@ impl ModelConfig {
         let positive = |x: f32| x.is_normal() && x > 0.0;
         let turns = self.rope_theta.is_finite() && self.rope_theta >= 1.0;
         range("rope_theta", self.rope_theta, turns, "a number of at least 1")?;
+        // The slowest pair of a head turns once in less than 2 pi theta positions.
+        let turn = (std::f64::consts::TAU * f64::from(self.rope_theta)) as usize;
+        if self.context > turn {
+            return Err(ConfigError::BeyondRope { context: self.context, theta: self.rope_theta, range: turn });
+        }
         range("norm_eps", self.norm_eps, positive(self.norm_eps), "a positive number of at least 1.2e-38")?;
         range("init_std", self.init_std, positive(self.init_std), "a positive number of at least 1.2e-38")?;
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "at least 0 and less than 1")?;
@@ -368,6 +378,11 @@ mod tests {
             (
                 ModelConfig { init_std: f32::from_bits(1), ..preset("tiny") },
                 "`init_std` is 1e-45; it must be a positive number of at least 1.2e-38",
+            ),
+            (
+                ModelConfig { rope_theta: 5.0, ..preset("tiny") },
+                "`context` is 64, beyond the 31 tokens that rotary positions tell apart with `rope_theta` = 5; \
+                 raise `rope_theta` or shorten `context`",
             ),
             (
                 ModelConfig { rope_theta: 1e-40, ..preset("tiny") },

@@ -1,5 +1,6 @@
 //! Arguments of `train`, and the training plan made from them.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use schemars::JsonSchema;
@@ -137,6 +138,9 @@ pub struct Arguments {
     /// weights; 0: never.
     #[serde(default)]
     pub layer_stats_every: u64,
+    /// Token files of phases by their name, for phases without `tokens` or `data` of their own.
+    #[serde(default)]
+    pub phase_tokens: BTreeMap<String, Vec<ArtifactRef>>,
     /// Parts of the run, one after another. Default: one phase, `main`.
     #[serde(default)]
     pub phases: Vec<PhaseArguments>,
@@ -218,6 +222,45 @@ impl Arguments {
         self.check_together()?;
         plan.validate().map_err(|error| refuse(&error))?;
         Ok(plan)
+    }
+
+    /// These arguments for a sweep of the learning rate over `steps` steps of the first phase, which measures and keeps
+    /// nothing.
+    pub fn sweeping(self, schedule: Schedule, peak: f64, steps: u64) -> Self {
+        let first = |phase: PhaseArguments| PhaseArguments {
+            steps: Some(steps),
+            token_budget: None,
+            lr_scale: 1.0,
+            learning_rate: None,
+            schedule: None,
+            context_ramp: Vec::new(),
+            freeze_ramp: Vec::new(),
+            ..phase
+        };
+        Arguments {
+            schedule,
+            steps: Some(steps),
+            phases: self.phases.into_iter().take(1).map(first).collect(),
+            optimizer: OptimizerArguments { learning_rate: peak, ..self.optimizer },
+            curriculum: Curriculum::Staged,
+            batch_ramp: Vec::new(),
+            context_ramp: Vec::new(),
+            freeze_ramp: Vec::new(),
+            guard: None,
+            checkpoint_every: None,
+            validation: None,
+            validation_every: None,
+            validation_tokens: None,
+            stop_when: None,
+            output: ModelOutput::Last,
+            sample_every: 0,
+            prompts: None,
+            sample_tokens: None,
+            layer_stats_every: 0,
+            ema: None,
+            weights: WeightsArgument::Trained,
+            ..self
+        }
     }
 
     /// Samples of a step, if all steps have as many.

@@ -37,7 +37,9 @@ impl Arguments {
                 Sources::Mixed(sources) => check_mixture(&place, &sources)?,
             }
         }
-        let has_own = |phase: &PhaseArguments| phase.tokens.is_some() || phase.data.is_some();
+        let has_own = |phase: &PhaseArguments| {
+            phase.tokens.is_some() || phase.data.is_some() || self.phase_tokens.contains_key(&phase.name)
+        };
         if self.curriculum == Curriculum::Shuffled && !self.phases.iter().any(has_own) {
             return Err(Failure::fatal(
                 "`curriculum = \"shuffled\"` mixes the texts of all phases, and no phase has its own",

@@ -29,7 +29,8 @@ impl Arguments {
         let own = self.phases.get(phase);
         let tokens = own.and_then(|phase| phase.tokens.as_deref());
         let data = own.and_then(|phase| phase.data.as_deref());
-        match (tokens, data) {
+        let named = own.and_then(|phase| self.phase_tokens.get(&phase.name));
+        match (tokens.or(named.filter(|_| data.is_none()).map(Vec::as_slice)), data) {
             (Some(tokens), _) => Sources::One(tokens),
             (None, Some(data)) => Sources::Mixed(data.into()),
             (None, None) if self.data.is_empty() => Sources::One(&self.tokens),
