@@ -136,12 +136,13 @@ impl StepHandler for Train {
         match finished.map_err(|error| if has_checkpoint { with_checkpoint(error) } else { error })? {
             Finished::Rewound { .. } => unreachable!("the loop above goes on after it"),
             Finished::Stopped => Err(StepError::Interrupted),
-            Finished::Complete { model, loss, steps, standing } => {
+            Finished::Complete { model, loss, steps, tokens, standing } => {
                 let best = host.best().cloned();
-                let (plan, special) = (&prepared.plan, prepared.tokenizer.special);
+                let special = prepared.tokenizer.special;
                 let (model, best, output, averaged) = (&*model, best.as_ref(), prepared.output, prepared.averaged());
                 let mixture = prepared.mixture.value();
-                let trained = Trained { plan, special, model, loss, steps, standing, best, output, averaged, mixture };
+                let trained =
+                    Trained { special, model, loss, steps, tokens, standing, best, output, averaged, mixture };
                 Ok(trained.publish(context.artifacts, context.reporter)?)
             }
         }

@@ -142,6 +142,13 @@ impl TrainingHost for StepHost<'_> {
         self.measured(train_step, BTreeMap::from([(name.to_owned(), value)]))
     }
 
+    fn left_phase(&mut self, train_step: u64, end: u64) -> Result<(), StepError> {
+        self.reporter.note(format!(
+            "the phase ends after training step {train_step}: its validations no longer improve; steps up to {end} are left out"
+        ));
+        Ok(())
+    }
+
     fn wrote(&mut self, train_step: u64, texts: Vec<SampleText>) -> Result<(), StepError> {
         self.reporter.series(SeriesChange::Samples(Samples { train_step, texts }));
         Ok(())

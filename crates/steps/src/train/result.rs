@@ -15,7 +15,6 @@ use stepwell_train::model::hf_config::{SpecialTokens, saved_model_json};
 use stepwell_train::model::weights;
 use stepwell_train::training::Standing;
 use stepwell_train::training::checkpoint::{EMA_FILE, WEIGHTS_FILE};
-use stepwell_train::training::plan::Plan;
 use stepwell_workflow::catalog::{Better, Figure};
 
 /// File in a trained model's tree: Hugging Face fields, and the exact shape under `stepwell`.
@@ -41,11 +40,11 @@ pub const VALUES: [Figure; 8] = [
 
 /// A training that is complete.
 pub struct Trained<'a> {
-    pub plan: &'a Plan,
     pub special: SpecialTokens,
     pub model: &'a Transformer,
     pub loss: Option<f32>,
     pub steps: u64,
+    pub tokens: u64,
     pub standing: Standing,
     /// Files of the best checkpoint.
     pub best: Option<&'a ArtifactRef>,
@@ -98,7 +97,7 @@ impl Trained<'_> {
         let Standing { newest, best, .. } = self.standing;
         let entries = [
             ("steps", json!(self.steps)),
-            ("tokens", json!(self.plan.tokens(self.steps))),
+            ("tokens", json!(self.tokens)),
             ("final_loss", json!(self.loss.map(rounded))),
             ("parameters", json!(self.model.config().parameter_counts().total)),
             ("val_loss", json!(newest.map(|newest| rounded(newest.loss)))),

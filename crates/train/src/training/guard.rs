@@ -69,6 +69,15 @@ pub struct Rewind {
     pub from: u64,
 }
 
+/// Steps of a phase that ended early.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Left {
+    /// Steps done when it ended.
+    pub from: u64,
+    /// Steps done at its end in the plan.
+    pub to: u64,
+}
+
 /// State of a guard.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +92,9 @@ pub struct Guarded {
     /// Factor on the learning rate.
     pub rate: f64,
     pub rewinds: Vec<Rewind>,
+    /// Phases that ended early, as the steps that were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
     /// Step that the training was forked at: there is nothing before it to go back to.
     forked_at: u64,
     /// Checkpoints since the newest one to which the training may go back.
@@ -108,7 +120,8 @@ pub enum Verdict {
 impl Default for Guarded {
     fn default() -> Self {
         let (losses, norms, rewinds) = (Vec::new(), Vec::new(), Vec::new());
-        Guarded { losses, norms, suspects: 0, untaken: 0, rate: 1.0, rewinds, forked_at: 0, since_point: 0 }
+        let left = Vec::new();
+        Guarded { losses, norms, suspects: 0, untaken: 0, rate: 1.0, rewinds, left, forked_at: 0, since_point: 0 }
     }
 }
 
@@ -150,6 +163,13 @@ impl Guarded {
             _ if self.rewinds.len() < rule.rewinds as usize => Verdict::Rewind,
             _ => Verdict::GiveUp,
         }
+    }
+
+    /// Leaves out the rest of a phase: the optimizer does not count these steps.
+    pub fn leave(&mut self, left: Left) {
+        self.untaken += left.to - left.from;
+        self.left.push(left);
+        self.phase_ended();
     }
 
     /// Forgets the steps of a phase that has ended: the next one has other data.

@@ -38,6 +38,11 @@ pub trait TrainingHost {
         let _ = (train_step, verdict, rate);
         Ok(())
     }
+    /// Records that a phase ends after `train_step`, before its last step `end`.
+    fn left_phase(&mut self, train_step: u64, end: u64) -> Result<(), Self::Error> {
+        let _ = (train_step, end);
+        Ok(())
+    }
     /// Records texts that the weights of the step wrote, in place of earlier ones.
     fn wrote(&mut self, train_step: u64, texts: Vec<SampleText>) -> Result<(), Self::Error> {
         let _ = (train_step, texts);
@@ -60,7 +65,8 @@ pub trait TrainingHost {
 /// Outcome of the loop.
 pub enum Finished {
     /// All steps of the plan are done, or as many as the rule for an early end allows.
-    Complete { model: Box<Transformer>, loss: Option<f32>, steps: u64, standing: Standing },
+    /// `tokens` are those that passed through the model.
+    Complete { model: Box<Transformer>, loss: Option<f32>, steps: u64, tokens: u64, standing: Standing },
     /// The host asked to stop; a checkpoint of the last whole step is saved.
     Stopped,
     /// The guard goes back to the checkpoint of an earlier step, with the state that [`Guarded::rewound`] makes.

@@ -1,5 +1,7 @@
 //! One phase of a plan.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 
 use super::ramp::LayerRamp;
@@ -28,6 +30,9 @@ pub struct Phase {
     /// Weights of some tokens in the loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_weights: Option<LossWeights>,
+    /// Ends the phase early after this many validations in a row that were not better than its best before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_improvement: Option<NonZeroU64>,
     /// Place in a phase whose context changes: each context is a phase of the plan, with the name of the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
@@ -72,6 +77,7 @@ impl Phase {
             freeze_layers: None,
             freeze_ramp: Vec::new(),
             loss_weights: None,
+            no_improvement: None,
             part: None,
         }
     }

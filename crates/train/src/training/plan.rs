@@ -294,6 +294,13 @@ impl Plan {
         self.ended_by(steps).is_some_and(Phase::is_last_part)
     }
 
+    /// Steps done at the end of the whole phase of the 0-based `step`.
+    pub fn phase_end(&self, step: u64) -> u64 {
+        let place = self.place(step);
+        let (in_whole, of) = self.phases[place.phase].in_whole(place.step);
+        step - in_whole + of
+    }
+
     fn ended_by(&self, steps: u64) -> Option<&Phase> {
         let mut end = 0;
         self.phases.iter().find(|phase| {
@@ -428,6 +435,7 @@ mod tests {
             assert!((plan.learning_rate(4 + step) - wanted).abs() < 1e-12, "{step}");
             assert_eq!(plan.frozen(4 + step), usize::from(step >= 4), "{step}");
         }
+        assert_eq!([0, 3, 4, 8, 13].map(|step| plan.phase_end(step)), [4, 4, 14, 14, 14]);
         assert_eq!([4, 7, 14].map(|steps| plan.ends_phase(steps)), [true; 3]);
         assert_eq!([4, 7, 14].map(|steps| plan.ends_whole_phase(steps)), [true, false, true]);
         let orders: Vec<String> = plan.phases.iter().map(Phase::order).collect();

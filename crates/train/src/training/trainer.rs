@@ -1,5 +1,6 @@
 //! The training loop: takes one optimizer step after another, until the plan is complete or the host asks to stop.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use burn::tensor::{Gradients, Tensor};
 use super::background_job::BackgroundJob;
 use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
-use super::guard::{Guarded, Rewind, Verdict};
+use super::guard::{Guarded, Left, Rewind, Verdict};
 use super::host::{Finished, TrainError, TrainingHost};
 use super::plan::Plan;
 use super::watch::{LayerStats, Standing, Validated, Watch, WatchedWeights};
@@ -150,7 +151,11 @@ impl<'a> Trainer<'a> {
         let background =
             BackgroundJob::spawn("micro-batch").map_err(|error| TrainError::NoThread(error.to_string()))?;
         // A process that was told to stop leaves a look to the next one.
-        match self.look(host)? {
+        let looked = self.look(host)?;
+        if self.leaves_phase(host)? {
+            self.save(host)?;
+        }
+        match looked {
             Looked::Stopped => return Ok(Finished::Stopped),
             // The checkpoint that this process resumed from does not know that it is the best.
             Looked::Done if self.standing.is_best(self.step) => self.save(host)?,
@@ -186,6 +191,7 @@ impl<'a> Trainer<'a> {
                 host.measured(self.step, layers.finish(&self.model))?;
             }
             let looked = self.look(host)?;
+            self.leaves_phase(host)?;
             if looked == Looked::Stopped || self.checkpoint_is_due(host) {
                 self.save(host)?;
             }
@@ -194,8 +200,9 @@ impl<'a> Trainer<'a> {
             }
         }
         let model = self.shown();
+        let tokens = self.tokens();
         let Trainer { loss, step, standing, .. } = self;
-        Ok(Finished::Complete { model: Box::new(model), loss, steps: step, standing })
+        Ok(Finished::Complete { model: Box::new(model), loss, steps: step, tokens, standing })
     }
 
     /// Trains the layers that the phase of the next step trains. A layer that is frozen loses its optimizer state.
@@ -228,6 +235,9 @@ impl<'a> Trainer<'a> {
         let Some(found) = background.result(|| host.stop_requested()) else { return Ok(Looked::Stopped) };
         let (validated, texts) = found.map_err(|why| TrainError::Text { step, why })?;
         self.standing = self.standing.after(step, validated);
+        if let Some((end, _)) = self.early_end() {
+            self.standing = self.standing.after_in_phase(end, validated);
+        }
         if let Some(Validated { loss, bits_per_byte }) = validated {
             let values = [(VAL_LOSS, f64::from(loss)), (VAL_BITS_PER_BYTE, bits_per_byte)];
             host.measured(step, values.map(|(name, value)| (name.to_owned(), value)).into())?;
@@ -236,6 +246,32 @@ impl<'a> Trainer<'a> {
             host.wrote(step, texts)?;
         }
         Ok(Looked::Done)
+    }
+
+    /// End of the phase that the last step belongs to, and the rule by which it may end early.
+    fn early_end(&self) -> Option<(u64, NonZeroU64)> {
+        let last = self.step.checked_sub(1)?;
+        let rule = self.plan.phases[self.plan.place(last).phase].no_improvement?;
+        Some((self.plan.phase_end(last), rule))
+    }
+
+    /// Goes to the end of a phase whose validations no longer improve.
+    fn leaves_phase<H: TrainingHost>(&mut self, host: &mut H) -> Result<bool, H::Error> {
+        let Some((end, rule)) = self.early_end() else { return Ok(false) };
+        if self.step >= end || self.standing.since_best_in_phase(end) < rule.get() {
+            return Ok(false);
+        }
+        host.left_phase(self.step, end)?;
+        self.guarded.leave(Left { from: self.step, to: end });
+        self.step = end;
+        self.ahead = None;
+        Ok(true)
+    }
+
+    /// Positions that passed through the model.
+    fn tokens(&self) -> u64 {
+        let left = self.guarded.left.iter().map(|left| self.plan.tokens(left.to) - self.plan.tokens(left.from));
+        self.plan.tokens(self.step) - left.sum::<u64>()
     }
 
     /// A copy of the weights that are looked at.
@@ -341,8 +377,8 @@ impl<'a> Trainer<'a> {
             (None, None) => Some(finite(step, loss.value(), norm.value())?),
             (_, read) => read,
         };
-        let tokens_so_far = self.plan.tokens(step);
-        let tokens = tokens_so_far - self.plan.tokens(self.step);
+        let tokens = self.plan.tokens(step) - self.plan.tokens(self.step);
+        let tokens_so_far = self.tokens() + tokens;
         let tokens_per_second = tokens as f64 / started.elapsed().as_secs_f64().max(1e-9);
         let row = read.map(|(LossTerms { cross_entropy: loss, z_loss }, grad_norm)| MetricRow {
             train_step: step,
@@ -409,7 +445,7 @@ impl<'a> Trainer<'a> {
             step: self.step,
             cursor: self.plan.cursor_with(self.step, &self.guarded.rewinds),
             phase: self.plan.phases[place.phase].name.clone(),
-            tokens: self.plan.tokens(self.step),
+            tokens: self.tokens(),
             loss: self.loss,
             model: self.config.clone(),
             optimizer: self.settings.clone(),

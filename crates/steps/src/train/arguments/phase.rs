@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::source::SourceArguments;
+use super::watch::StopWhenArguments;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
 use stepwell_train::training::phase::{LossWeights, Phase};
@@ -49,6 +50,9 @@ pub struct PhaseArguments {
     /// Numbers of such blocks from given shares of this phase on, in place of the run's: `[[0, 0], [0.5, 20]]`.
     #[serde(default)]
     pub freeze_ramp: Vec<(f64, usize)>,
+    /// Ends this phase early: `{ no_improvement = 5 }` after 5 validations that were not better than its best before.
+    #[serde(default)]
+    pub stop_when: Option<StopWhenArguments>,
     /// Weights of rare tokens and of punctuation in the loss, in place of the run's.
     #[serde(default)]
     pub loss_weights: Option<LossWeightArguments>,
@@ -122,6 +126,7 @@ impl PhaseArguments {
             schedule: self.schedule.clone(),
             freeze_layers: self.freeze_layers,
             freeze_ramp: self.freeze_ramp.clone(),
+            no_improvement: self.stop_when.map(|rule| rule.no_improvement),
             loss_weights: self.loss_weights.map(LossWeightArguments::weights),
             ..Phase::new(&self.name, steps, context)
         })

@@ -235,6 +235,7 @@ impl Arguments {
             schedule: None,
             context_ramp: Vec::new(),
             freeze_ramp: Vec::new(),
+            stop_when: None,
             ..phase
         };
         Arguments {

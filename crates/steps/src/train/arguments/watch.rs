@@ -88,7 +88,7 @@ impl Arguments {
         let needs = [
             ("validation_every", self.validation_every.is_some_and(|every| every > 0)),
             ("validation_tokens", self.validation_tokens.is_some()),
-            ("stop_when", self.stop_when.is_some()),
+            ("stop_when", self.stop_when.is_some() || self.phases.iter().any(|phase| phase.stop_when.is_some())),
             ("output = \"best\"", self.output == ModelOutput::Best),
         ];
         match needs.iter().find(|(_, given)| *given) {

@@ -416,7 +416,7 @@ fn a_fork_keeps_the_standing_of_its_own_checkpoints() {
     process(&plan, &mut host, None).unwrap();
     let saved = &host.saved[0];
     let best = Some(crate::training::Best { step: 3, loss: 1.5 });
-    let standing = Standing { seen: 4, newest: best, best, since_best: 0 };
+    let standing = Standing { seen: 4, newest: best, best, ..Standing::default() };
     let state = TrainState { standing, ..TrainState::from_file(&saved.state).unwrap() }.to_file();
     let (device, config) = (device::open("flex").unwrap().autodiff(), config());
     let resumed = |forked_at| {

@@ -42,6 +42,20 @@ pub struct Standing {
     /// Validations since the best one.
     #[serde(default)]
     pub since_best: u64,
+    /// The same for the current phase, if that may end early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_phase: Option<InPhase>,
+}
+
+/// How a phase stands on held-out text.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct InPhase {
+    /// Steps done at its end, which tell it from the others.
+    pub end: u64,
+    /// Its lowest loss; `None` without a number.
+    pub lowest: Option<f32>,
+    /// Validations since that.
+    pub since: u64,
 }
 
 impl Standing {
@@ -60,9 +74,27 @@ impl Standing {
         let newest = loss.is_finite().then_some(Best { step, loss });
         let better = |found: &Best| self.best.is_none_or(|best| found.loss < best.loss);
         match newest.filter(better) {
-            Some(best) => Standing { seen: step, newest, best: Some(best), since_best: 0 },
+            Some(best) => Standing { seen: step, newest, best: Some(best), since_best: 0, ..self },
             None => Standing { seen: step, newest, since_best: self.since_best + 1, ..self },
         }
+    }
+
+    /// Takes the same measurement into account for the phase that ends at `end`.
+    pub fn after_in_phase(self, end: u64, validated: Option<Validated>) -> Self {
+        let Some(Validated { loss, .. }) = validated else { return self };
+        let fresh = InPhase { end, lowest: None, since: 0 };
+        let before = self.in_phase.filter(|before| before.end == end).unwrap_or(fresh);
+        let is_better = loss.is_finite() && before.lowest.is_none_or(|lowest| loss < lowest);
+        let now = match is_better {
+            true => InPhase { lowest: Some(loss), since: 0, ..before },
+            false => InPhase { since: before.since + 1, ..before },
+        };
+        Standing { in_phase: Some(now), ..self }
+    }
+
+    /// Validations of the phase that ends at `end` since its best one.
+    pub fn since_best_in_phase(&self, end: u64) -> u64 {
+        self.in_phase.filter(|phase| phase.end == end).map_or(0, |phase| phase.since)
     }
 
     /// True if the weights of `step` are the best so far.
@@ -112,6 +144,20 @@ mod tests {
         let rule = |n: u64| NonZeroU64::new(n).map(|no_improvement| StopWhen { no_improvement });
         assert!(!after(&[3.0, 4.0]).ends(rule(2)) && after(&[3.0, 4.0, 3.0]).ends(rule(2)));
         assert!(!after(&[3.0, 4.0, 5.0, 2.0]).ends(rule(3)) && !after(&[3.0, 4.0, 5.0]).ends(None));
+    }
+
+    #[test]
+    fn a_phase_counts_its_own_validations() {
+        let validated = |loss| Some(Validated { loss, bits_per_byte: 1.0 });
+        let losses = [(5, 3.0), (5, 4.0), (9, 6.0), (9, 6.0), (9, f32::NAN), (9, 5.0)];
+        let mut standing = Standing::default();
+        let mut counts = Vec::new();
+        for (end, loss) in losses {
+            standing = standing.after_in_phase(end, validated(loss));
+            counts.push(standing.since_best_in_phase(end));
+        }
+        assert_eq!(counts, [0, 1, 0, 1, 2, 0]);
+        assert_eq!((standing.since_best_in_phase(5), standing.after_in_phase(9, None)), (0, standing));
     }
 
     #[test]

@@ -142,6 +142,31 @@ fn every_feature_trains_the_same_in_one_piece_in_two_and_in_three() {
     }
 }
 
+/// A phase whose validations no longer improve ends early, in one piece as in several; the next one follows.
+#[test]
+fn a_phase_ends_early_and_the_next_one_starts() {
+    let no_improvement = std::num::NonZeroU64::new(2);
+    let mut first = Phase { no_improvement, ..phase("a", 60) };
+    // So high a rate that the loss on held-out text rises.
+    first.learning_rate = Some(0.5);
+    let plan = Plan { checkpoint_every: Some(100), ..plan(vec![first, phase("b", 20)]) };
+    let ends = |stops: &[(u64, bool)]| watch::run_with(&plan, stops);
+    let (whole, checkpoints) = ends(&[]);
+    let first = checkpoints.iter().find(|saved| saved.permanent).unwrap();
+    assert_eq!(first.step, 60, "it counts as the whole phase");
+    let state = TrainState::from_file(&first.state).unwrap();
+    let [left] = state.guarded.left.as_slice() else { panic!("{:?}", state.guarded.left) };
+    assert!(left.from < 60 && left.to == 60 && left.from.is_multiple_of(3), "{left:?}");
+    assert_eq!(state.tokens, plan.tokens(left.from));
+    assert_eq!(whole.len() as u64, left.from + 20, "rows of the steps that were taken");
+    for stops in [vec![(left.from - 1, false)], vec![(left.from, false)], vec![(4, true), (65, false)]] {
+        let (rows, pieces) = ends(&stops);
+        assert_eq!(rows, whole, "{stops:?}");
+        assert!(pieces.last().unwrap().weights == checkpoints.last().unwrap().weights, "{stops:?}");
+        assert!(pieces.last().unwrap().optimizer == checkpoints.last().unwrap().optimizer, "{stops:?}");
+    }
+}
+
 /// Without a feature, its fields are not in the file.
 #[test]
 fn a_training_without_features_has_the_files_that_it_always_had() {

@@ -81,6 +81,12 @@ fn run(plan: &Plan, watch: &Watch, ends: &[(u64, bool)]) -> (Record, Vec<Saved>)
     }
 }
 
+/// The rows and checkpoints of a training with validations.
+pub fn run_with(plan: &Plan, ends: &[(u64, bool)]) -> (Vec<[u64; 6]>, Vec<Saved>) {
+    let (record, checkpoints) = run(plan, &Watch { writing: None, layers_every: None, ..watch() }, ends);
+    (record.rows, checkpoints)
+}
+
 fn standing_of(saved: &Saved) -> Standing {
     serde_json::from_slice::<TrainState>(&saved.state).unwrap().standing
 }
