@@ -134,7 +134,8 @@ fn the_best_state_is_an_output_and_may_be_the_model() {
     let again = resumed(&lab, &with, &mut recorder);
     assert_eq!(again.artifacts["model"], outputs.artifacts["best"]);
     assert_eq!(again.values, outputs.values);
-    assert_eq!(recorder.notes, Vec::<String>::new());
+    // So high a rate is worth a warning, and nothing else is.
+    assert!(recorder.notes.iter().all(|note| note.contains("where 0.1 % is usual")), "{:?}", recorder.notes);
 }
 
 #[test]
