@@ -49,7 +49,7 @@ impl Server {
         Answer::read(self.open(request))
     }
 
-    fn open(&self, request: &str) -> TcpStream {
+    pub fn open(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
@@ -85,7 +85,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn read(mut stream: TcpStream) -> Answer {
+    pub fn read(mut stream: TcpStream) -> Answer {
         let mut bytes = Vec::new();
         // A refused request may be answered by a reset after the answer.
         let _ = stream.read_to_end(&mut bytes);

@@ -14,6 +14,7 @@ mod space;
 mod stamp;
 mod sweep;
 mod take;
+mod temp;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -6,8 +6,6 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use uuid::Uuid;
-
 use stepwell_base::artifact::{ArtifactRef, Digest, TREE_MEDIA_TYPE};
 use stepwell_base::faults::around;
 
@@ -240,26 +238,6 @@ impl ArtifactStore {
         }
     }
 
-    /// Removes what interrupted writers left behind and returns the number of files. Call it only at the start of
-    /// the engine, while no process writes.
-    ///
-    /// # Errors
-    /// When the folder cannot be read or a file cannot be removed.
-    pub fn clean_temp(&self) -> Result<usize, ArtifactError> {
-        let temp = &self.inner.temp;
-        let failed = |source| ArtifactError::io("clean", temp, source);
-        let mut removed = 0;
-        for entry in fs::read_dir(temp).map_err(failed)? {
-            let left_over = entry.map_err(failed)?.path();
-            match around!("artifact.clean", fs::remove_file(&left_over)) {
-                Ok(()) => removed += 1,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(failed(source)),
-            }
-        }
-        Ok(removed)
-    }
-
     pub(super) fn holds(&self) -> &Holds {
         &self.inner.holds
     }
@@ -271,10 +249,6 @@ impl ArtifactStore {
     /// On the disk that holds the artifacts.
     pub(super) fn temp_dir(&self) -> &Path {
         &self.inner.temp
-    }
-
-    pub(super) fn new_temp_path(&self) -> PathBuf {
-        self.inner.temp.join(Uuid::now_v7().to_string())
     }
 
     /// Gives a synced temporary file its final name, unless intact content already has it.

@@ -1,6 +1,7 @@
 //! Lists everything in the store, referenced or not, and removes what nobody needs.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use stepwell_base::artifact::Digest;
@@ -8,6 +9,7 @@ use stepwell_base::artifact::Digest;
 use super::error::ArtifactError;
 use super::holds::{Attempts, Held};
 use super::local::ArtifactStore;
+use super::temp;
 
 impl ArtifactStore {
     /// Every digest with its size in bytes. Files with names of another form are foreign and left out.
@@ -24,10 +26,31 @@ impl ArtifactStore {
         Ok(found)
     }
 
-    /// Temporary files that writers have not published, with their sizes in bytes.
+    /// Temporary files that their writers did not publish before they ended, with their sizes in bytes.
     pub fn unpublished(&self) -> Result<Vec<(PathBuf, u64)>, ArtifactError> {
-        let files = entries(self.temp_dir())?;
-        Ok(files.into_iter().filter_map(|path| path.metadata().ok().map(|found| (path, found.len()))).collect())
+        self.for_each_temp(temp::abandoned)
+    }
+
+    /// Removes what interrupted writers left behind, and returns it. Files of writers that live stay, in whatever process these are.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or a file cannot be removed.
+    pub fn clean_temp(&self) -> Result<Vec<(PathBuf, u64)>, ArtifactError> {
+        self.for_each_temp(temp::remove_abandoned)
+    }
+
+    fn for_each_temp(
+        &self,
+        size_of: impl Fn(&Path) -> io::Result<Option<u64>>,
+    ) -> Result<Vec<(PathBuf, u64)>, ArtifactError> {
+        let mut found = Vec::new();
+        for path in entries(self.temp_dir())? {
+            match size_of(&path) {
+                Ok(size) => found.extend(size.map(|size| (path, size))),
+                Err(source) => return Err(ArtifactError::io("clean", &path, source)),
+            }
+        }
+        Ok(found)
     }
 
     /// Content that processes have published and that no row may refer to yet. To find unused content while processes

@@ -109,11 +109,45 @@ fn an_interrupted_writer_leaves_nothing() {
 fn clean_temp_removes_what_a_killed_writer_left() {
     let (dir, store) = store();
     let kept = store.put_bytes(b"kept", "x").unwrap();
-    std::mem::forget(store.writer("x").unwrap());
-    assert_eq!(store.clean_temp().unwrap(), 1);
-    assert_eq!(store.clean_temp().unwrap(), 0);
+    fs::write(store.temp_dir().join("half-written"), "half").unwrap();
+    assert_eq!(store.unpublished().unwrap().len(), 1);
+    assert_eq!(store.clean_temp().unwrap().len(), 1);
+    assert_eq!((store.unpublished().unwrap(), store.clean_temp().unwrap()), (vec![], vec![]));
     assert_eq!(files_below(&dir.path().join("new/state/artifacts/blobs")), 1);
     store.verify(&kept).unwrap();
+}
+
+/// A server takes an upload while an engine starts.
+#[test]
+fn the_file_of_a_writer_that_lives_stays() {
+    let (dir, store) = store();
+    let another = ArtifactStore::open(&dir.path().join("new/state")).unwrap();
+    let mut writer = store.writer("x").unwrap();
+    writer.write_all(b"one ").unwrap();
+    assert_eq!((another.unpublished().unwrap(), another.clean_temp().unwrap()), (vec![], vec![]));
+    writer.write_all(b"upload").unwrap();
+    assert_eq!(another.read(&writer.finish().unwrap()).unwrap(), b"one upload");
+}
+
+#[test]
+fn writers_and_cleaners_at_once_lose_nothing() {
+    let (dir, store) = store();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let cleaner = scope.spawn(|| {
+            let mut removed = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                removed += store.clean_temp().unwrap().len();
+            }
+            removed
+        });
+        for number in 0..300_u32 {
+            store.put_bytes(&number.to_le_bytes(), "x").unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        cleaner.join().unwrap();
+    });
+    assert_eq!(files_below(&dir.path().join("new/state/artifacts/blobs")), 300);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Streams content into the store and hashes it on the way to a temporary file.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use stepwell_base::artifact::{ArtifactRef, Digest};
 use stepwell_base::faults::around;
@@ -12,6 +12,7 @@ use super::durable;
 use super::error::ArtifactError;
 use super::local::ArtifactStore;
 use super::space;
+use super::temp::TempFile;
 
 const BUFFER: usize = 256 * 1024;
 const READ_ONLY: u32 = 0o444;
@@ -24,9 +25,6 @@ pub struct ArtifactWriter {
     file: BufWriter<HashingFile>,
     temp: TempFile,
 }
-
-/// Removes its file on drop, unless the file was renamed away.
-struct TempFile(PathBuf);
 
 struct HashingFile {
     file: File,
@@ -49,28 +47,23 @@ impl Write for HashingFile {
 
 impl ArtifactWriter {
     pub(super) fn create(store: &ArtifactStore, media_type: &str) -> Result<ArtifactWriter, ArtifactError> {
-        let path = store.new_temp_path();
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|source| ArtifactError::io("create", &path, source))?;
+        let (file, temp) = TempFile::create(store.temp_dir())?;
         let hashing = HashingFile { file, hasher: blake3::Hasher::new(), size: 0 };
         Ok(ArtifactWriter {
             store: store.clone(),
             media_type: media_type.to_owned(),
             file: BufWriter::with_capacity(BUFFER, hashing),
-            temp: TempFile(path),
+            temp,
         })
     }
 
     /// Makes sure that `bytes` more bytes can be written.
     pub(super) fn reserve(&self, bytes: u64) -> Result<(), ArtifactError> {
-        space::reserve(&self.file.get_ref().file, &self.temp.0, bytes)
+        space::reserve(&self.file.get_ref().file, self.temp.path(), bytes)
     }
 
     pub(super) fn temp_path(&self) -> &Path {
-        &self.temp.0
+        self.temp.path()
     }
 
     /// Publishes the written content; durable on return.
@@ -81,18 +74,18 @@ impl ArtifactWriter {
         self.sync(READ_ONLY)?;
         let content = self.file.get_ref();
         let (digest, size) = (Digest::from(content.hasher.finalize()), content.size);
-        self.store.adopt(&self.temp.0, &digest, size)?;
+        self.store.adopt(self.temp.path(), &digest, size)?;
         Ok(ArtifactRef { digest, size, media_type: self.media_type })
     }
 
     /// Gives the written content this name instead of its digest, and replaces an earlier file; durable on return.
     pub(super) fn finish_as(mut self, path: &Path, folder: &Path) -> Result<(), ArtifactError> {
         self.sync(PRIVATE)?;
-        durable::publish(&self.temp.0, path, folder)
+        durable::publish(self.temp.path(), path, folder)
     }
 
     fn sync(&mut self, mode: u32) -> Result<(), ArtifactError> {
-        let failed = |source| ArtifactError::io("write", &self.temp.0, source);
+        let failed = |source| ArtifactError::io("write", self.temp.path(), source);
         self.file.flush().map_err(failed)?;
         let content = self.file.get_ref();
         content.file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
@@ -107,12 +100,5 @@ impl Write for ArtifactWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        // Fails after publication, when the file is gone. Any other leftover is swept at the next start.
-        let _ = fs::remove_file(&self.0);
     }
 }

@@ -179,7 +179,6 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
             crash_loop::note_start(store.reader(), &options.state_dir, options.crash_loop_limit, clock.wall())?;
         }
         let artifacts = ArtifactStore::open(&options.state_dir)?;
-        artifacts.clean_temp()?;
         let started_at = clock.now();
         Ok(Engine {
             options,

@@ -65,6 +65,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             }
         }
         self.flush()?;
+        // Only now are the writers of an earlier engine dead.
+        self.artifacts.clean_temp()?;
         // After a full disk, a clean-up may still rely on the notes.
         if !self.clean_ups.is_busy() {
             self.artifacts.forget_holds(Attempts::Ended)?;

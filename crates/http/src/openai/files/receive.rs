@@ -68,11 +68,10 @@ pub fn store_bytes(state_dir: &Path, bytes: Vec<u8>) -> Result<(String, Artifact
     receiver.finish()
 }
 
-/// An engine that starts removes what was not published yet: the client repeats the upload by itself.
 fn unstored(error: ArtifactError) -> Problem {
     match error {
         ArtifactError::NoSpace { .. } => no_space(),
-        error => Problem::internal("storing the file", &error).hint("send it again"),
+        error => Problem::internal("storing the file", &error),
     }
 }
 
