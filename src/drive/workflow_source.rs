@@ -22,6 +22,8 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("batch", include_str!("../../workflows/batch.toml")),
     ("matrix", include_str!("../../workflows/matrix.toml")),
     ("evaluate", include_str!("../../workflows/evaluate.toml")),
+    #[cfg(feature = "train")]
+    ("sft", include_str!("../../workflows/sft.toml")),
     ("import-model", include_str!("../../workflows/import-model.toml")),
 ];
 

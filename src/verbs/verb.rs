@@ -45,6 +45,8 @@ pub enum Verb {
     Workflow(look::workflow::WorkflowVerb),
     #[command(subcommand)]
     Model(look::model::ModelVerb),
+    #[command(subcommand)]
+    Data(look::data::DataVerb),
 
     Pause(control::pause::PauseArgs),
     Resume(control::resume::ResumeArgs),
@@ -102,6 +104,7 @@ impl Verb {
             Verb::Generate(args) => look::generate::generate(session, args),
             Verb::Workflow(verb) => look::workflow::workflow(session, verb),
             Verb::Model(verb) => look::model::model(session, verb),
+            Verb::Data(verb) => look::data::data(session, verb),
 
             Verb::Pause(args) => control::pause::pause(session, args),
             Verb::Resume(args) => control::resume::resume(session, args),

@@ -51,6 +51,8 @@ mod schedule;
 mod scripts;
 mod secrets;
 mod serve;
+#[cfg(feature = "flex")]
+mod sft;
 #[cfg(feature = "train")]
 mod smoke;
 #[cfg(target_os = "linux")]

@@ -1,20 +1,23 @@
-//! Format of a token file: a 64-byte header, the end offset of every document, then the token ids.
+//! Format of a token file: a 64-byte header, the end offset of every document, the token ids, and in version 2 which of
+//! them are learned.
 //!
 //! ```text
 //! 0   magic     b"SWTOKENS"
-//! 8   version   u32 = 1
+//! 8   version   u32 = 1, or 2 with a mask
 //! 12  width     u32 = 2 (u16) or 4 (u32)
 //! 16  documents u64
 //! 24  tokens    u64
-//! 32  text_bytes u64, UTF-8 bytes of the text that the tokens encode
+//! 32  text_bytes u64, UTF-8 bytes of the text that the learned tokens encode
 //! 40  bos       u32
 //! 44  eos       u32
 //! 48  vocab     u32, size of the tokenizer's vocabulary
 //! 52  zero
 //! 64  documents x u64   end of each document, in tokens from the start of the file's tokens
 //! ..  tokens x width    ids, little-endian
+//! ..  version 2: tokens / 8 bytes, rounded up: bit `t % 8` of byte `t / 8` is 1 when token `t` is learned
 //! ```
-//! Each document is stored as `BOS text EOS`. All integers are little-endian.
+//! Each document of version 1 is stored as `BOS text EOS`, and all of it is learned. A document of version 2 is what its
+//! step made of an example: the prompt is not learned. All integers are little-endian.
 
 pub const MAGIC: &[u8; 8] = b"SWTOKENS";
 pub const HEADER_LEN: usize = 64;
@@ -50,13 +53,15 @@ pub struct Header {
     pub bos: u32,
     pub eos: u32,
     pub vocab: u32,
+    /// A mask behind the ids tells which tokens are learned.
+    pub masked: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFileError {
     #[error("not a token file: the first 8 bytes are not `SWTOKENS`")]
     Magic,
-    #[error("token file version {0} is not supported: this build reads version 1")]
+    #[error("token file version {0} is not supported: this build reads versions 1 and 2")]
     Version(u32),
     #[error("token width {0} is neither 2 nor 4 bytes")]
     Width(u32),
@@ -68,7 +73,7 @@ impl Header {
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut out = [0u8; HEADER_LEN];
         out[0..8].copy_from_slice(MAGIC);
-        out[8..12].copy_from_slice(&1u32.to_le_bytes());
+        out[8..12].copy_from_slice(&(1 + u32::from(self.masked)).to_le_bytes());
         out[12..16].copy_from_slice(&(self.width.bytes() as u32).to_le_bytes());
         out[16..24].copy_from_slice(&self.documents.to_le_bytes());
         out[24..32].copy_from_slice(&self.tokens.to_le_bytes());
@@ -89,9 +94,11 @@ impl Header {
         }
         let word = |at: usize| u32::from_le_bytes([file[at], file[at + 1], file[at + 2], file[at + 3]]);
         let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
-        if word(8) != 1 {
-            return Err(TokenFileError::Version(word(8)));
-        }
+        let masked = match word(8) {
+            1 => false,
+            2 => true,
+            other => return Err(TokenFileError::Version(other)),
+        };
         let width = match word(12) {
             2 => Width::U16,
             4 => Width::U32,
@@ -105,6 +112,7 @@ impl Header {
             bos: word(40),
             eos: word(44),
             vocab: word(48),
+            masked,
         };
         let expected = header.file_len();
         if expected != file.len() as u128 {
@@ -119,8 +127,17 @@ impl Header {
         HEADER_LEN + self.documents as usize * 8
     }
 
+    /// Byte offset of the mask, which lies behind the ids.
+    pub fn mask_at(&self) -> usize {
+        self.tokens_at() + self.tokens as usize * self.width.bytes()
+    }
+
     fn file_len(&self) -> u128 {
-        HEADER_LEN as u128 + u128::from(self.documents) * 8 + u128::from(self.tokens) * self.width.bytes() as u128
+        let mask = if self.masked { u128::from(self.tokens).div_ceil(8) } else { 0 };
+        HEADER_LEN as u128
+            + u128::from(self.documents) * 8
+            + u128::from(self.tokens) * self.width.bytes() as u128
+            + mask
     }
 }
 
@@ -130,11 +147,24 @@ mod tests {
 
     #[test]
     fn header_round_trips_and_rejects_a_wrong_length() {
-        let header = Header { width: Width::U16, documents: 2, tokens: 5, text_bytes: 9, bos: 0, eos: 1, vocab: 300 };
-        let mut file = header.encode().to_vec();
-        file.extend_from_slice(&[0; 2 * 8 + 5 * 2]);
-        assert_eq!(Header::decode(&file), Ok(header));
-        file.pop();
-        assert!(matches!(Header::decode(&file), Err(TokenFileError::Length { .. })));
+        for (masked, mask_bytes) in [(false, 0), (true, 2)] {
+            let header = Header {
+                width: Width::U16,
+                documents: 2,
+                tokens: 9,
+                text_bytes: 9,
+                bos: 0,
+                eos: 1,
+                vocab: 300,
+                masked,
+            };
+            let mut file = header.encode().to_vec();
+            file.extend_from_slice(&[0; 2 * 8 + 9 * 2]);
+            assert_eq!(header.mask_at(), file.len());
+            file.resize(file.len() + mask_bytes, 0);
+            assert_eq!(Header::decode(&file), Ok(header));
+            file.pop();
+            assert!(matches!(Header::decode(&file), Err(TokenFileError::Length { .. })));
+        }
     }
 }

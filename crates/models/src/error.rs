@@ -56,6 +56,8 @@ pub enum Problem {
     Tokenizer(String),
     #[error("the text cannot be encoded: {0}")]
     Encoding(String),
+    #[error("the token {0:?} is partly answer and partly prompt")]
+    Boundary(String),
     #[error("the chat template failed: {0}")]
     Template(String),
 }

@@ -25,4 +25,4 @@ pub use shape::{Ends, Part, Place, Rope, RopeKind, Shape};
 pub use source::ModelFiles;
 pub use special::{GenerationDefaults, SpecialTokens};
 pub use tensor::{Stored, Tensor};
-pub use tokenizer::{TokenStream, Tokenizer};
+pub use tokenizer::{Example, TokenStream, Tokenizer};

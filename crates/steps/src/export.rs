@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 use tokenizers::processors::template::TemplateProcessing;
 
-use super::handler::{Highlight, JSON, StepContext, StepError, StepHandler};
+use super::handler::{Highlight, JSON, StepContext, StepError, StepHandler, arguments};
+use super::models::open_model;
 use super::text_codec::TextCodec;
 use super::tokenizer_train::{BOS, EOS, PAD};
 use super::train::{CONFIG_FILE, MODEL_FILE};
 use super::trained_model::TrainedModel;
+use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_train::model::hf_config::{HfConfig, SpecialTokens};
@@ -31,7 +33,30 @@ struct Arguments {
     /// Output `model` of a `train` step.
     model: ArtifactRef,
     /// Tokenizer that the model was trained with.
-    tokenizer: ArtifactRef,
+    #[serde(default)]
+    tokenizer: Option<ArtifactRef>,
+    /// In place of `tokenizer`, for a training that continued an imported model: the output `model` of `model.import`. Its tokenizer,
+    /// chat template and sampling become those of the folder.
+    #[serde(default)]
+    base: Option<ArtifactRef>,
+}
+
+impl Arguments {
+    fn tokens(&self) -> Result<Tokens<'_>, Failure> {
+        match (&self.tokenizer, &self.base) {
+            (Some(tokenizer), None) => Ok(Tokens::Own(tokenizer)),
+            (None, Some(base)) => Ok(Tokens::Of(base)),
+            _ => Err(Failure::fatal("`export` needs either `tokenizer` or `base`")
+                .with_hint("`base` is the imported model that a training continued; otherwise give the `tokenizer` of the training")),
+        }
+    }
+}
+
+/// Where the tokenizer of the folder comes from.
+#[derive(Clone, Copy)]
+enum Tokens<'a> {
+    Own(&'a ArtifactRef),
+    Of(&'a ArtifactRef),
 }
 
 impl StepHandler for Export {
@@ -66,35 +91,72 @@ impl StepHandler for Export {
         Highlight::Folder("folder")
     }
 
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        arguments::<Arguments>(with)?.tokens().map(drop)
+    }
+
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let arguments: Arguments = context.arguments()?;
-        let tokenizer = context.artifacts.read(&arguments.tokenizer)?;
-        let codec = TextCodec::load(&tokenizer)?;
         let model = TrainedModel::read(context.artifacts, &arguments.model)?;
-        model.check_tokenizer(&codec)?;
         let config = HfConfig::new(&model.config, model.special).map_err(|error| {
             Failure::from_error(FailureKind::Fatal, &error)
                 .with_hint("train a model with `swiglu`, or use the output `model` of the `train` step as it is")
         })?;
-        let generation = GenerationConfig::new(model.special, codec.vocab(), model.config.vocab_size);
-        let files = [
-            (CONFIG_FILE, pretty(&config)?, JSON),
-            (MODEL_FILE, model.weights, super::train::SAFETENSORS),
-            ("tokenizer.json", with_bos(&tokenizer, codec.special.bos_token_id)?, JSON),
-            ("tokenizer_config.json", pretty(&TokenizerConfig::new(model.config.context))?, JSON),
-            ("special_tokens_map.json", pretty(&SpecialTokenNames::ALL)?, JSON),
-            ("generation_config.json", pretty(&generation)?, JSON),
-        ];
-        let mut entries = BTreeMap::new();
-        for (name, bytes, media_type) in files {
-            let file = context.artifacts.put_bytes(&bytes, media_type)?;
-            entries.insert(name.to_owned(), file);
+        let mut entries = match arguments.tokens()? {
+            Tokens::Own(tokenizer) => tokenizer_files(context.artifacts, tokenizer, &model)?,
+            Tokens::Of(base) => files_of(context.artifacts, base, &model)?,
+        };
+        for (name, bytes, media_type) in
+            [(CONFIG_FILE, pretty(&config)?, JSON), (MODEL_FILE, model.weights, super::train::SAFETENSORS)]
+        {
+            entries.insert(name.to_owned(), context.artifacts.put_bytes(&bytes, media_type)?);
         }
         let folder = context.artifacts.put_tree(&entries)?;
         let values =
             json!({ "architecture": config.architecture(), "parameters": model.config.parameter_counts().total });
         Ok(Outputs::of([("folder", folder)], values))
     }
+}
+
+/// Files of a tokenizer that was trained here.
+fn tokenizer_files(
+    artifacts: &ArtifactStore,
+    tokenizer: &ArtifactRef,
+    model: &TrainedModel,
+) -> Result<BTreeMap<String, ArtifactRef>, Failure> {
+    let tokenizer = artifacts.read(tokenizer)?;
+    let codec = TextCodec::load(&tokenizer)?;
+    model.check_tokenizer(&codec)?;
+    let generation = GenerationConfig::new(model.special, codec.vocab(), model.config.vocab_size);
+    let files = [
+        ("tokenizer.json", with_bos(&tokenizer, codec.special.bos_token_id)?),
+        ("tokenizer_config.json", pretty(&TokenizerConfig::new(model.config.context))?),
+        ("special_tokens_map.json", pretty(&SpecialTokenNames::ALL)?),
+        ("generation_config.json", pretty(&generation)?),
+    ];
+    files.into_iter().map(|(name, bytes)| Ok((name.to_owned(), artifacts.put_bytes(&bytes, JSON)?))).collect()
+}
+
+/// Files of an imported model, without its weights and shape.
+fn files_of(
+    artifacts: &ArtifactStore,
+    base: &ArtifactRef,
+    model: &TrainedModel,
+) -> Result<BTreeMap<String, ArtifactRef>, Failure> {
+    let shape = open_model(artifacts, base, None)?.shape;
+    let (ours, theirs) = (&model.config, (shape.vocab, shape.layers, shape.hidden));
+    if (ours.vocab_size, ours.layers, ours.d_model) != theirs {
+        return Err(Failure::fatal("the model does not have the shape of `base`, so it was not trained from it")
+            .with_hint("give the `model` that the training had as `from`"));
+    }
+    let mut entries = artifacts.read_tree(base)?.entries;
+    if entries.keys().any(|name| name.ends_with(".gguf")) {
+        return Err(Failure::fatal("`base` is a GGUF file, which has no files of a tokenizer")
+            .with_hint("import the model as a Hugging Face folder"));
+    }
+    let is_weights = |name: &str| name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+    entries.retain(|name, _| name != CONFIG_FILE && !is_weights(name));
+    Ok(entries)
 }
 
 /// Returns the tokenizer with a template that puts `BOS` before a text, as in training. Stepwell's own steps add it

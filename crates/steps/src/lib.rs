@@ -29,6 +29,7 @@ mod registry;
 mod replace_file;
 #[cfg(feature = "train")]
 pub mod sampling;
+mod sft;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "train")]
@@ -68,6 +69,7 @@ pub use infer::{
 pub use models::{MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT};
 pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};
+pub use sft::{Encoded, ExampleEncoder, ExampleLines, SFT_TOKENIZE};
 #[cfg(feature = "train")]
 pub use tokenize::load_tokenizer;
 pub use tokenize::{Encoder, Method, TOKENIZE};

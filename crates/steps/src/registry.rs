@@ -12,6 +12,7 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::CORPUS_CLEAN,
     &super::TOKENIZER_TRAIN,
     &super::TOKENIZE,
+    &super::SFT_TOKENIZE,
     &super::MODEL_IMPORT,
     &super::MODEL_EVAL,
     &super::MODEL_EXPORT,

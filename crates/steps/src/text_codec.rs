@@ -3,7 +3,7 @@
 use tokenizers::Tokenizer;
 
 use super::tokenize::{Encoder, Method, load_tokenizer};
-use super::tokenizer_train::PAD;
+use super::tokenizer_train::{BOS, EOS, PAD};
 use stepwell_base::failure::Failure;
 use stepwell_train::model::hf_config::SpecialTokens;
 
@@ -18,16 +18,24 @@ impl TextCodec {
     /// # Errors
     /// When the bytes are no tokenizer, or a special token is missing.
     pub fn load(json: &[u8]) -> Result<Self, Failure> {
-        // Prompts are short: the library's encoder is quick enough, and our own would first need a check against it.
-        let encoder = Encoder::load(json, Method::Tokenizers)?;
+        let tokenizer = load_tokenizer(json)?;
         let unusable = |why: String| {
             Failure::fatal(format!("the tokenizer {why}"))
                 .with_hint("`tokenizer` must be the output of `tokenizer.train`")
         };
-        let tokenizer = load_tokenizer(json)?;
-        let pad = tokenizer.token_to_id(PAD).ok_or_else(|| unusable(format!("has no token `{PAD}`")))?;
-        let special = SpecialTokens { bos_token_id: encoder.bos, eos_token_id: encoder.eos, pad_token_id: pad };
-        Ok(TextCodec { encoder, tokenizer, special })
+        let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| unusable(format!("has no token `{token}`")));
+        let special = SpecialTokens { bos_token_id: id(BOS)?, eos_token_id: id(EOS)?, pad_token_id: id(PAD)? };
+        TextCodec::with_special(json, special)
+    }
+
+    /// Loads the tokenizer of a model from elsewhere, which has special tokens of its own.
+    ///
+    /// # Errors
+    /// When the bytes are no tokenizer.
+    pub fn with_special(json: &[u8], special: SpecialTokens) -> Result<Self, Failure> {
+        // Prompts are short: the library's encoder is quick enough, and our own would first need a check against it.
+        let encoder = Encoder::between(json, Method::Tokenizers, (special.bos_token_id, special.eos_token_id))?;
+        Ok(TextCodec { encoder, tokenizer: load_tokenizer(json)?, special })
     }
 
     pub fn encoder(&self) -> &Encoder {

@@ -4,6 +4,7 @@ pub mod artifact;
 
 pub mod checkpoints;
 pub mod compare;
+pub mod data;
 pub mod explain;
 #[cfg(feature = "train")]
 pub mod generate;

@@ -130,7 +130,8 @@ impl Material {
         let samples = self.plan.cursor(self.plan.steps());
         let tokens = samples * self.shape.context as u64 + 1;
         let width = Width::for_vocab(vocab);
-        let header = Header { width, documents: 1, tokens, text_bytes: 4 * tokens, bos: BOS, eos: EOS, vocab };
+        let text_bytes = 4 * tokens;
+        let header = Header { width, documents: 1, tokens, text_bytes, bos: BOS, eos: EOS, vocab, masked: false };
         let mut bytes = header.encode().to_vec();
         bytes.extend_from_slice(&tokens.to_le_bytes());
         let mut rng = Rng::new(derive_seed(SEED, "bench/text", 0));

@@ -8,7 +8,8 @@ use super::budget::{copied, factor, printed};
 use super::functions::{dict, items, methods, python_tests, raise_exception, strftime_now};
 use super::guards::guard;
 use super::json_filter::{number, tojson};
-use super::rewrite::{COPIED, DICT, FACTOR, ITEMS, PRINTED};
+use super::learned::learned;
+use super::rewrite::{COPIED, DICT, FACTOR, ITEMS, LEARNED, PRINTED};
 
 /// Steps of a template. A conversation of 1,000 messages takes some 100,000.
 const FUEL: u64 = 5_000_000;
@@ -34,6 +35,7 @@ pub fn environment() -> Result<Environment<'static>, Error> {
     environment.add_function("strftime_now", strftime_now);
     environment.add_filter(COPIED, copied);
     environment.add_filter(PRINTED, printed);
+    environment.add_filter(LEARNED, learned);
     environment.add_filter(FACTOR, factor);
     environment.add_function(DICT, dict);
     environment.add_function(ITEMS, items);

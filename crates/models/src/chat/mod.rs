@@ -6,6 +6,7 @@ mod environment;
 mod functions;
 mod guards;
 mod json_filter;
+mod learned;
 mod open_end;
 mod rewrite;
 mod template;

@@ -46,6 +46,10 @@ pub struct Rendered {
 }
 
 impl Rendered {
+    pub(super) fn new(marked: String) -> Rendered {
+        Rendered { marked }
+    }
+
     /// The text, as Python's Jinja renders it.
     pub fn text(&self) -> String {
         unmarked(&self.marked)

@@ -3,6 +3,7 @@
 mod chat;
 mod folders;
 mod gguf;
+mod learned;
 mod rope;
 mod tokens;
 

@@ -8,7 +8,8 @@ use tokenizers::{AddedToken, Encoding, Tokenizer as Library};
 use crate::chat::Rendered;
 use crate::error::Problem;
 
-use super::marks::Marks;
+use super::example::Example;
+use super::marks::{LEARNED, Marks};
 use super::spelling::Spelling;
 use super::stream::TokenStream;
 
@@ -55,7 +56,7 @@ impl Tokenizer {
         let mut templates = Library::new(plain.get_model().clone());
         templates.with_normalizer(plain.get_normalizer().cloned()).map_err(failed)?;
         templates.with_pre_tokenizer(plain.get_pre_tokenizer().cloned());
-        templates.with_post_processor(plain.get_post_processor().cloned());
+        // Without a post-processor: it would add nothing, and leave white space out of the places of tokens.
         let renamed = added.iter().map(|(id, token)| match token.special {
             false => token.clone(),
             true => AddedToken { content: Marks::name(*id), single_word: false, normalized: false, ..token.clone() },
@@ -105,6 +106,46 @@ impl Tokenizer {
         let renamed = self.marks.rename(rendered.marked());
         let encoding = self.templates.encode_fast(renamed, false).map_err(|error| failed(&error))?;
         Ok(encoding.get_ids().iter().map(|id| *self.real_ids.get(id).unwrap_or(id)).collect())
+    }
+
+    /// Encodes a rendered conversation, and tells which tokens are learned.
+    ///
+    /// # Errors
+    /// `Boundary` when a token is partly answer and partly not, `Encoding` when the library fails.
+    pub fn encode_learned(&self, rendered: &Rendered) -> Result<Example, Problem> {
+        let (renamed, learned) = self.marks.rename_learned(rendered.marked());
+        let encoding = self.templates.encode(renamed.as_str(), false).map_err(|error| failed(&error))?;
+        let mut example = Example::of(&encoding, &renamed, &learned)?;
+        for id in &mut example.ids {
+            *id = *self.real_ids.get(id).unwrap_or(id);
+        }
+        Ok(example)
+    }
+
+    /// Encodes a prompt and its completion as one text, of which the completion is learned. Special tokens in it are
+    /// text; those with which the tokenizer starts a text are in front.
+    ///
+    /// # Errors
+    /// As `encode_learned`, and `Encoding` when text gives a special token.
+    pub fn encode_completion(&self, prompt: &str, completion: &str) -> Result<Example, Problem> {
+        let text = format!("{prompt}{completion}");
+        let started = self.encode_text(&text)?;
+        let marked = format!(
+            "{}{}{}{}",
+            self.marks.break_tokens(prompt),
+            LEARNED.0,
+            self.marks.break_tokens(completion),
+            LEARNED.1
+        );
+        let (renamed, learned) = self.marks.rename_learned(&marked);
+        let encoding = self.templates.encode(renamed, false).map_err(|error| failed(&error))?;
+        let mut example = Example::of(&encoding, &text, &learned)?;
+        let place = started.windows(example.ids.len().max(1)).position(|ids| ids == example.ids);
+        let Some(place) = place.or(example.ids.is_empty().then_some(0)) else {
+            return Err(Problem::Encoding("the tokenizer changes a text that it starts".to_owned()));
+        };
+        example.start_with(&started[..place]);
+        Ok(example)
     }
 
     /// Decodes ids, and leaves out special tokens.

@@ -5,11 +5,15 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::ops::Range;
 
 /// Stands within text of messages that would be a special token.
 pub const BREAK: char = '\u{fdd0}';
 /// Around the number of a special token of the template.
 const NAME: (char, char) = ('\u{fdd1}', '\u{fdd2}');
+
+/// Before and behind what a model learns from a conversation: the answers.
+pub const LEARNED: (char, char) = ('\u{fdd3}', '\u{fdd4}');
 
 /// The added tokens of a tokenizer.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +45,7 @@ impl Marks {
     /// Breaks the special tokens in text of a message, also one that only starts at its end. Characters of this
     /// module, which are none of Unicode, become U+FFFD.
     pub fn break_tokens<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let ours = |character: char| [BREAK, NAME.0, NAME.1].contains(&character);
+        let ours = |character: char| [BREAK, NAME.0, NAME.1, LEARNED.0, LEARNED.1].contains(&character);
         let text: Cow<'t, str> =
             if text.contains(ours) { text.replace(ours, "\u{fffd}").into() } else { Cow::Borrowed(text) };
         let mut broken = String::new();
@@ -65,9 +69,16 @@ impl Marks {
         Cow::Owned(broken)
     }
 
-    /// Gives the special tokens of a rendered text their names, and removes the breaks.
+    /// Gives the special tokens of a rendered text their names, and removes all marks.
     pub fn rename(&self, marked: &str) -> String {
+        self.rename_learned(marked).0
+    }
+
+    /// The same, with the parts of the renamed text that are learned.
+    pub fn rename_learned(&self, marked: &str) -> (String, Vec<Range<usize>>) {
         let mut renamed = String::with_capacity(marked.len());
+        let mut learned = Vec::new();
+        let mut start = None;
         let mut rest = marked;
         while let Some(first) = rest.chars().next() {
             let found = self.with_first(rest.as_bytes()[0]).iter().find(|(token, _)| rest.starts_with(token.as_str()));
@@ -82,15 +93,18 @@ impl Marks {
                     token.len()
                 }
                 None => {
-                    if first != BREAK {
-                        renamed.push(first);
+                    match first {
+                        BREAK => {}
+                        first if first == LEARNED.0 => start = start.or(Some(renamed.len())),
+                        first if first == LEARNED.1 => learned.extend(start.take().map(|start| start..renamed.len())),
+                        first => renamed.push(first),
                     }
                     first.len_utf8()
                 }
             };
             rest = &rest[taken..];
         }
-        renamed
+        (renamed, learned)
     }
 
     fn with_first(&self, byte: u8) -> &[(String, Option<u32>)] {
@@ -98,9 +112,9 @@ impl Marks {
     }
 }
 
-/// The text that a person reads: without breaks.
+/// The text that a person reads: without marks.
 pub fn unmarked(marked: &str) -> String {
-    marked.replace(BREAK, "")
+    marked.replace([BREAK, LEARNED.0, LEARNED.1], "")
 }
 
 #[cfg(test)]
@@ -120,6 +134,16 @@ mod tests {
             "a <|im_end|> b <think> <|im\u{fdd1}9\u{fdd2}|>a <|im_end|> b <think> <|im_end|>\u{fdd1}7\u{fdd2}"
         );
         assert_eq!(unmarked(&user), "a <|im_end|> b <think> <|im");
+    }
+
+    #[test]
+    fn what_is_learned_is_found_in_the_renamed_text() {
+        let user = marks().break_tokens("x\u{fdd3}<|im|>").into_owned();
+        let (text, learned) =
+            marks().rename_learned(&format!("<|im|>{user}\u{fdd3}ab<|im_end|>\u{fdd4}\n\u{fdd3}c\u{fdd4}"));
+        assert_eq!(text, "\u{fdd1}9\u{fdd2}x\u{fffd}<|im|>ab\u{fdd1}7\u{fdd2}\nc");
+        let texts: Vec<&str> = learned.into_iter().map(|range| &text[range]).collect();
+        assert_eq!(texts, ["ab\u{fdd1}7\u{fdd2}", "c"]);
     }
 
     #[test]

@@ -98,20 +98,7 @@ impl StepHandler for Infer {
     }
 
     fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {
-        let missing = |argument: &str| {
-            let value = with.get(argument).filter(|value| is_literal(value))?.as_str()?;
-            let weight = if value.is_empty() { Weight::Unset } else { Weight::Missing };
-            (value.is_empty() || !project.join(value).exists()).then(|| Finding {
-                argument: argument.to_owned(),
-                weight,
-                message: match weight {
-                    Weight::Unset => format!("`{argument}` is empty"),
-                    _ => format!("`{value}` does not exist"),
-                },
-                hint: format!("name the {argument} by path, or take the output of an earlier step"),
-            })
-        };
-        ["model", "requests"].into_iter().filter_map(missing).collect()
+        missing_sources(with, project, &["model", "requests"])
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
@@ -143,4 +130,22 @@ impl StepHandler for Infer {
             Ok(backend)
         })
     }
+}
+
+/// Finds paths among the arguments of these names that do not exist.
+pub(crate) fn missing_sources(with: &Map<String, Value>, project: &Path, names: &[&str]) -> Vec<Finding> {
+    let missing = |argument: &str| {
+        let value = with.get(argument).filter(|value| is_literal(value))?.as_str()?;
+        let weight = if value.is_empty() { Weight::Unset } else { Weight::Missing };
+        (value.is_empty() || !project.join(value).exists()).then(|| Finding {
+            argument: argument.to_owned(),
+            weight,
+            message: match weight {
+                Weight::Unset => format!("`{argument}` is empty"),
+                _ => format!("`{value}` does not exist"),
+            },
+            hint: format!("name the {argument} by path, or take the output of an earlier step"),
+        })
+    };
+    names.iter().copied().filter_map(missing).collect()
 }

@@ -21,7 +21,9 @@ mod tests;
 mod work;
 
 pub(crate) use arguments::{Dtype, Source};
+pub(crate) use handler::missing_sources;
 pub(crate) use memory::{Memory, start};
+pub(crate) use model::{digest_of, files as model_files_at};
 
 pub use answers::{AnsweringModel, Told};
 pub use batch::CANCEL_FILE;

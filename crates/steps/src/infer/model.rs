@@ -18,7 +18,7 @@ const SINGLE: &str = "model.gguf";
 ///
 /// # Errors
 /// When the artifact is damaged, or the path cannot be read.
-pub(super) fn files(
+pub(crate) fn files(
     (model, tokenizer): (&Source, Option<&ArtifactRef>),
     artifacts: &ArtifactStore,
     project: &Path,
@@ -46,7 +46,7 @@ pub(super) fn files(
 ///
 /// # Errors
 /// When a file cannot be read.
-pub(super) fn digest_of(files: &ModelFiles) -> Result<String, Failure> {
+pub(crate) fn digest_of(files: &ModelFiles) -> Result<String, Failure> {
     let mut hasher = blake3::Hasher::new_derive_key("stepwell model files 1");
     for (name, path) in files.iter() {
         let mut file = blake3::Hasher::new();

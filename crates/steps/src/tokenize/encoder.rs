@@ -41,15 +41,24 @@ impl Encoder {
     /// # Errors
     /// When the bytes are not a tokenizer, or the tokenizer has no `<bos>` or `<eos>`.
     pub fn load(json: &[u8], method: Method) -> Result<Encoder, Failure> {
-        let mut tokenizer = load_tokenizer(json)?;
-        tokenizer.set_encode_special_tokens(true);
+        let tokenizer = load_tokenizer(json)?;
         let special = |token: &str| {
             tokenizer.token_to_id(token).ok_or_else(|| {
                 Failure::fatal(format!("the tokenizer has no token `{token}`"))
                     .with_hint("`tokenizer` must be the output of `tokenizer.train`")
             })
         };
-        let (bos, eos) = (special(BOS)?, special(EOS)?);
+        let ends = (special(BOS)?, special(EOS)?);
+        Encoder::between(json, method, ends)
+    }
+
+    /// Loads a tokenizer whose documents start and end with these tokens.
+    ///
+    /// # Errors
+    /// When the bytes are not a tokenizer.
+    pub fn between(json: &[u8], method: Method, (bos, eos): (u32, u32)) -> Result<Encoder, Failure> {
+        let mut tokenizer = load_tokenizer(json)?;
+        tokenizer.set_encode_special_tokens(true);
         let vocab = u32::try_from(tokenizer.get_vocab_size(true))
             .map_err(|_| Failure::fatal("the tokenizer's vocabulary does not fit 32 bits"))?;
         let (fast, not_understood) = match method {

@@ -147,6 +147,7 @@ impl Shard {
             bos: encoder.bos,
             eos: encoder.eos,
             vocab: encoder.vocab,
+            masked: false,
         };
         let failure = |error| write_failure("the token file", &error);
         let mut out = BufWriter::new(context.artifacts.writer(MEDIA_TYPE)?);

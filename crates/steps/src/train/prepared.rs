@@ -58,8 +58,17 @@ impl Prepared {
     pub fn of(context: &mut StepContext<'_>, arguments: &Arguments) -> Result<Self, StepError> {
         let optimizer = arguments.optimizer.config()?;
         arguments.check_watch()?;
-        let tokenizer = Arc::new(TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?);
-        let from = from(context.artifacts, arguments, &tokenizer)?;
+        let tokenizer = context.artifacts.read(&arguments.tokenizer)?;
+        let (tokenizer, from) = match &arguments.from {
+            None => (TextCodec::load(&tokenizer)?, None),
+            Some(model) => {
+                let model = TrainedModel::read(context.artifacts, model)?;
+                let codec = TextCodec::with_special(&tokenizer, model.special)?;
+                model.check_tokenizer(&codec)?;
+                (codec, Some(model))
+            }
+        };
+        let tokenizer = Arc::new(tokenizer);
         let (config, plan) = match &from {
             Some(model) => plan_from(arguments, &model.config)?,
             None => model_and_plan(arguments, tokenizer.vocab())?,
@@ -69,7 +78,10 @@ impl Prepared {
         for line in mixture.lines() {
             context.reporter.note(line);
         }
-        if let Some(note) = samplers.iter().find_map(short_documents) {
+        for (phase, sampler) in plan.phases.iter().zip(&samplers) {
+            lost_documents(&phase.name, sampler).into_iter().for_each(|note| context.reporter.note(note));
+        }
+        if let Some(note) = samplers.iter().find_map(short_documents).filter(|_| arguments.packing.is_default()) {
             context.reporter.note(note);
         }
         let token_weights = token_weights(&plan, &samplers, &tokenizer)?;
@@ -188,17 +200,6 @@ pub fn plan_from(arguments: &Arguments, from: &ModelConfig) -> Result<(ModelConf
     fitting(arguments, config)
 }
 
-fn from(
-    artifacts: &ArtifactStore,
-    arguments: &Arguments,
-    tokenizer: &TextCodec,
-) -> Result<Option<TrainedModel>, Failure> {
-    let Some(model) = &arguments.from else { return Ok(None) };
-    let model = TrainedModel::read(artifacts, model)?;
-    model.check_tokenizer(tokenizer)?;
-    Ok(Some(model))
-}
-
 /// Resolves the name of a device.
 pub fn backend(device: &str) -> Result<&'static str, Failure> {
     device::resolve(device).map_err(fatal)
@@ -251,6 +252,17 @@ fn check_contexts(plan: &Plan, config: &ModelConfig) -> Result<(), Failure> {
 
 fn fatal(error: impl std::error::Error) -> Failure {
     Failure::from_error(FailureKind::Fatal, &error)
+}
+
+/// Notes what rows of whole documents do not hold.
+fn lost_documents(phase: &str, sampler: &Sampler) -> Option<String> {
+    let (context, (cut, left_out)) = (sampler.context(), sampler.lost());
+    (cut + left_out > 0).then(|| {
+        format!(
+            "phase `{phase}`: {cut} examples are longer than the context of {context} tokens, and their ends are not \
+             learned; {left_out} have no answer within it and are left out"
+        )
+    })
 }
 
 /// Notes that no document fills the context, whose end then costs memory without being trained.

@@ -23,6 +23,8 @@ pub enum DataError {
     NoContext,
     #[error("a context of {context} tokens is longer than all documents together: they have {tokens} tokens")]
     ContextTooLong { context: usize, tokens: u64 },
+    #[error("no document teaches anything: within the context, no token is learned")]
+    NothingLearned,
     #[error("the weight of source {source_number} is {weight}")]
     Weight { source_number: usize, weight: f64 },
     #[error("the weights of all sources are 0, so there is nothing to mix")]
@@ -46,6 +48,9 @@ impl DataError {
                 Some("run the `tokenize` step again; its output cannot be used".to_owned())
             }
             DataError::Empty => Some("check what `corpus.clean` dropped, and that the corpus is not empty".to_owned()),
+            DataError::NothingLearned => {
+                Some("raise `context`, or check with `data preview` what the answers are".to_owned())
+            }
             DataError::Weight { .. } => Some("a weight is a number from 0 on".to_owned()),
             DataError::NoWeight => Some("give one source a weight above 0, such as 1".to_owned()),
             DataError::Sources { .. } => Some("tokenize sources that belong together as one".to_owned()),

@@ -1,5 +1,6 @@
 //! Turns token files into the rows of batches.
 
+mod bins;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -14,7 +15,7 @@ mod stream;
 pub use error::DataError;
 pub use mixture::Mixture;
 pub use order::{Permutation, order};
-pub use packing::{NOT_COUNTED, PackedRow, Packing, row_at};
-pub use sampler::{Sampler, Taken};
+pub use packing::{NOT_COUNTED, PackedRow, Packing, PackingKind, row_at};
+pub use sampler::{RowShape, Sampler, Taken};
 pub use shard::TokenShard;
 pub use stream::TokenStream;

@@ -1,18 +1,48 @@
 //! Cuts the stream into samples. Every token is a target once per epoch, and no sample looks across the boundary of a
 //! document.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bins::Bins;
 use super::error::DataError;
 use super::stream::TokenStream;
 
 /// Target of a position that is not counted in the loss.
 pub const NOT_COUNTED: i32 = -1;
 
-/// Samples of `context + 1` tokens. Neighbours share one token, so each token but the first of the stream is the
-/// target of exactly one sample.
-#[derive(Clone, Copy, Debug)]
+/// How documents are put into rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackingKind {
+    /// All documents one after another, cut where a row is full: for texts.
+    #[default]
+    Wrapped,
+    /// One document in each row: for examples with a prompt and an answer.
+    None,
+    /// As many whole documents in each row as fit (best fit, decreasing): the same, with less padding.
+    BestFit,
+}
+
+impl PackingKind {
+    pub fn is_default(&self) -> bool {
+        *self == PackingKind::default()
+    }
+}
+
+/// The samples of a stream.
+#[derive(Clone, Debug)]
 pub struct Packing {
     context: usize,
-    samples: u64,
+    rows: Rows,
+}
+
+#[derive(Clone, Debug)]
+enum Rows {
+    /// Samples of `context + 1` tokens. Neighbours share one token, so each token but the first of the stream is the
+    /// target of exactly one sample.
+    Wrapped(u64),
+    Bins(Bins),
 }
 
 /// One row of a batch, each field of length `context`.
@@ -35,12 +65,37 @@ impl Packing {
             return Err(DataError::NoContext);
         }
         let samples = (stream.tokens() - 1).div_ceil(context as u64).max(1);
-        Ok(Packing { context, samples })
+        Ok(Packing { context, rows: Rows::Wrapped(samples) })
     }
 
-    /// Number of samples in one epoch. The last one may be padded.
+    /// Packs documents in one of several ways.
+    ///
+    /// # Errors
+    /// [`DataError::NoContext`] when the context is 0, [`DataError::NothingLearned`] when no document teaches anything.
+    pub fn of(stream: &TokenStream, context: usize, kind: PackingKind) -> Result<Self, DataError> {
+        let rows = match kind {
+            PackingKind::Wrapped => return Packing::new(stream, context),
+            PackingKind::None => Rows::Bins(Bins::single(stream, context)?),
+            PackingKind::BestFit => Rows::Bins(Bins::best_fit(stream, context)?),
+        };
+        Ok(Packing { context, rows })
+    }
+
+    /// Number of samples in one epoch.
     pub fn samples(&self) -> u64 {
-        self.samples
+        match &self.rows {
+            Rows::Wrapped(samples) => *samples,
+            Rows::Bins(bins) => bins.len(),
+        }
+    }
+
+    /// Documents of which a row has only the start, and documents that are left out because a row would learn nothing
+    /// of them.
+    pub fn lost(&self) -> (u64, u64) {
+        match &self.rows {
+            Rows::Wrapped(_) => (0, 0),
+            Rows::Bins(bins) => (bins.cut, bins.left_out),
+        }
     }
 
     pub fn context(&self) -> usize {
@@ -52,9 +107,11 @@ impl Packing {
     /// # Panics
     /// When `index` is not below the number of samples.
     pub fn row(&self, stream: &TokenStream, index: u64) -> PackedRow {
-        assert!(index < self.samples, "sample {index} of {}", self.samples);
-        let from = index * self.context as u64;
-        row_at(stream, from, self.context)
+        assert!(index < self.samples(), "sample {index} of {}", self.samples());
+        match &self.rows {
+            Rows::Wrapped(_) => row_at(stream, index * self.context as u64, self.context),
+            Rows::Bins(bins) => bins.row(stream, index, self.context),
+        }
     }
 }
 
@@ -68,6 +125,13 @@ pub fn row_at(stream: &TokenStream, from: u64, context: usize) -> PackedRow {
     let mut row = PackedRow { ids: tokens[..inputs].to_vec(), targets: Vec::new(), starts: vec![0; inputs] };
     row.targets.extend(tokens[1..].iter().map(|token| *token as i32));
     row.targets.resize(inputs, NOT_COUNTED);
+    if stream.is_masked() {
+        let mut learned = Vec::with_capacity(tokens.len());
+        stream.read_learned(from..to, &mut learned);
+        for (target, learned) in row.targets.iter_mut().zip(&learned[1..]) {
+            *target = if *learned { *target } else { NOT_COUNTED };
+        }
+    }
     for start in stream.document_starts(from..to) {
         let start = (start - from) as usize;
         row.targets[start - 1] = NOT_COUNTED;
@@ -75,11 +139,18 @@ pub fn row_at(stream: &TokenStream, from: u64, context: usize) -> PackedRow {
             row.starts[start..].fill(start as u32);
         }
     }
-    let padding = inputs..context;
-    row.ids.resize(context, stream.header().eos);
-    row.targets.resize(context, NOT_COUNTED);
-    row.starts.extend(padding.map(|position| position as u32));
+    row.pad(context, stream.header().eos);
     row
+}
+
+impl PackedRow {
+    /// Fills the row with EOS that counts nothing and sees only itself.
+    pub(super) fn pad(&mut self, context: usize, eos: u32) {
+        let padding = self.ids.len()..context;
+        self.ids.resize(context, eos);
+        self.targets.resize(context, NOT_COUNTED);
+        self.starts.extend(padding.map(|position| position as u32));
+    }
 }
 
 #[cfg(test)]

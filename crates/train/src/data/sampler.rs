@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::DataError;
 use super::mixture::Mixture;
 use super::order::Permutation;
-use super::packing::{PackedRow, Packing};
+use super::packing::{PackedRow, Packing, PackingKind};
 use super::stream::TokenStream;
 
 /// Samples of one phase in their shuffled order, epoch after epoch without end. With several sources, each has epochs of
@@ -18,6 +18,20 @@ pub struct Sampler {
     mixture: Mixture,
 }
 
+/// Length of the rows, and how documents are put into them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RowShape {
+    /// Tokens per row.
+    pub context: usize,
+    pub packing: PackingKind,
+}
+
+impl From<usize> for RowShape {
+    fn from(context: usize) -> RowShape {
+        RowShape { context, packing: PackingKind::default() }
+    }
+}
+
 struct Source {
     stream: Arc<TokenStream>,
     packing: Packing,
@@ -26,8 +40,8 @@ struct Source {
 }
 
 impl Source {
-    fn new(stream: Arc<TokenStream>, context: usize, order: String) -> Result<Self, DataError> {
-        let packing = Packing::new(&stream, context)?;
+    fn new(stream: Arc<TokenStream>, shape: RowShape, order: String) -> Result<Self, DataError> {
+        let packing = Packing::of(&stream, shape.context, shape.packing)?;
         Ok(Source { stream, packing, order })
     }
 }
@@ -46,33 +60,41 @@ pub struct Taken {
 type Cached = Option<(u64, Permutation)>;
 
 impl Sampler {
-    /// Samples of the phase named `phase`, in rows of `context` tokens.
+    /// Samples of the phase named `phase`.
     ///
     /// # Errors
-    /// [`DataError::NoContext`] when the context is 0.
-    pub fn new(seed: u64, phase: &str, stream: Arc<TokenStream>, context: usize) -> Result<Self, DataError> {
-        let sources = vec![Source::new(stream, context, phase.to_owned())?];
-        Ok(Sampler { seed, phase: phase.to_owned(), context, sources, mixture: Mixture::single() })
+    /// Those of [`Packing::of`].
+    pub fn new(
+        seed: u64,
+        phase: &str,
+        stream: Arc<TokenStream>,
+        shape: impl Into<RowShape>,
+    ) -> Result<Self, DataError> {
+        let shape = shape.into();
+        let sources = vec![Source::new(stream, shape, phase.to_owned())?];
+        let (phase, context) = (phase.to_owned(), shape.context);
+        Ok(Sampler { seed, phase, context, sources, mixture: Mixture::single() })
     }
 
     /// Samples of several sources, mixed by weight. The order of a source's samples depends on its place in the list.
     ///
     /// # Errors
-    /// Those of [`Mixture::new`], and [`DataError::NoContext`] when the context is 0.
+    /// Those of [`Mixture::new`] and [`Packing::of`].
     pub fn mixed(
         seed: u64,
         phase: &str,
         streams: Vec<(Arc<TokenStream>, f64)>,
-        context: usize,
+        shape: impl Into<RowShape>,
     ) -> Result<Self, DataError> {
+        let shape = shape.into();
         let weights: Vec<f64> = streams.iter().map(|(_, weight)| *weight).collect();
         let mixture = Mixture::new(&weights)?;
         let sources = streams
             .into_iter()
             .enumerate()
-            .map(|(number, (stream, _))| Source::new(stream, context, format!("{phase}/source {number}")))
+            .map(|(number, (stream, _))| Source::new(stream, shape, format!("{phase}/source {number}")))
             .collect::<Result<_, _>>()?;
-        Ok(Sampler { seed, phase: phase.to_owned(), context, sources, mixture })
+        Ok(Sampler { seed, phase: phase.to_owned(), context: shape.context, sources, mixture })
     }
 
     /// Tokens of the longest document of all sources.
@@ -101,6 +123,12 @@ impl Sampler {
             }
         }
         shares
+    }
+
+    /// Documents that rows cut, and documents that are left out, over all sources; see [`Packing::lost`].
+    pub fn lost(&self) -> (u64, u64) {
+        let lost = self.sources.iter().map(|source| source.packing.lost());
+        lost.fold((0, 0), |(cut, left_out), (more_cut, more_out)| (cut + more_cut, left_out + more_out))
     }
 
     /// Samples from each source among the first `places` of the phase.

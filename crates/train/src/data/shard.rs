@@ -91,6 +91,12 @@ impl TokenShard {
         low
     }
 
+    /// True when token `at` is learned.
+    pub fn learns(&self, at: u64) -> bool {
+        let byte = || self.bytes.get()[self.header.mask_at() + (at / 8) as usize];
+        !self.header.masked || byte() >> (at % 8) & 1 == 1
+    }
+
     /// Appends the tokens `from..to` of this shard to `out`.
     pub fn read(&self, from: u64, to: u64, out: &mut Vec<u32>) {
         let (base, width) = (self.header.tokens_at(), self.header.width.bytes());

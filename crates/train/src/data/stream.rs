@@ -87,6 +87,21 @@ impl TokenStream {
         counts
     }
 
+    /// True when a mask tells which tokens are learned.
+    pub fn is_masked(&self) -> bool {
+        self.shards.iter().any(|shard| shard.header().masked)
+    }
+
+    /// Appends to `out` which tokens of `range` are learned.
+    ///
+    /// # Panics
+    /// When the range reaches past the end of the stream.
+    pub fn read_learned(&self, range: Range<u64>, out: &mut Vec<bool>) {
+        for (shard, part) in self.parts(range) {
+            out.extend(part.map(|at| self.shards[shard].learns(at)));
+        }
+    }
+
     /// Range of every document in the stream, in order.
     pub fn document_ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.shards.iter().zip(&self.starts).flat_map(|(shard, base)| {

@@ -6,4 +6,4 @@ mod lexer;
 mod source;
 
 pub use expression::{COPIED, DICT, FACTOR, ITEMS, PRINTED};
-pub use source::rewrite;
+pub use source::{LEARNED, rewrite};

@@ -5,6 +5,8 @@ use std::ops::Range;
 use super::expression::{Expression, ITEMS, PRINTED};
 use super::lexer::{Kind, Part, Token, parts};
 
+/// Filter of the text that a model learns.
+pub const LEARNED: &str = "__learned";
 /// Fields of `loop` that the engine does not have, by their distance.
 const NEIGHBOURS: [(&str, char); 2] = [("previtem", '-'), ("nextitem", '+')];
 
@@ -27,9 +29,9 @@ pub fn rewrite(source: &str) -> String {
             Part::Tag { open, tokens, close } => {
                 let word = tokens.first().map_or("", |token| &source[token.range.clone()]);
                 match word {
-                    // Marks answers for training; its block has a scope of its own.
-                    "generation" => push(&mut text, source, &open, &tokens, "with", &close),
-                    "endgeneration" => push(&mut text, source, &open, &tokens, "endwith", &close),
+                    // Marks answers for training.
+                    "generation" => push(&mut text, source, &open, &tokens, &format!("filter {LEARNED}"), &close),
+                    "endgeneration" => push(&mut text, source, &open, &tokens, "endfilter", &close),
                     "for" => loops.start(&mut text, source, &open, &tokens, &close),
                     _ => {
                         if word == "endfor" {
@@ -132,7 +134,7 @@ mod tests {
             ("{% set x = x + 'y'|upper %}", "{% set x = x|__copied + 'y'|__printed|upper|__copied %}"),
             ("{% if 'a' * 3 in b %}", "{% if 'a'|__factor * 3|__factor in b %}"),
             ("{{ {'b': 1, 'a': {}} }}", "{{ (__dict([['b', 1],[ 'a', __dict([])],]))|__printed }}"),
-            ("{% generation %}x{%- endgeneration -%}", "{% with %}x{%- endwith -%}"),
+            ("{% generation %}x{%- endgeneration -%}", "{% filter __learned %}x{%- endfilter -%}"),
             ("{% macro m(a, b=1 + 2) %}", "{% macro m(a, b=1 + 2) %}"),
             ("{{ x if y else z }}", "{{ (x if y else z)|__printed }}"),
             ("{{ broken", "{{ broken"),

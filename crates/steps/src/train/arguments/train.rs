@@ -16,6 +16,7 @@ use super::source::SourceArguments;
 use super::watch::{ModelOutput, StopWhenArguments, WeightsArgument};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
+use stepwell_train::data::PackingKind;
 use stepwell_train::precision::Precision;
 use stepwell_train::training::guard::GuardError;
 use stepwell_train::training::phase::Phase;
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// here have its shape. It decides what `model` would say.
     #[serde(default)]
     pub from: Option<ArtifactRef>,
+    /// How documents are put into rows. Examples of `sft.tokenize` need `none` or `best-fit`, which do not cut them in two.
+    #[serde(default)]
+    pub packing: PackingKind,
     /// Tokens that the model sees at once. Default: the preset's context.
     #[serde(default)]
     pub context: Option<usize>,

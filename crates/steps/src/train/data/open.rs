@@ -10,7 +10,7 @@ use crate::train::arguments::{Arguments, SourceArguments};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::{Failure, FailureKind};
-use stepwell_train::data::{DataError, Sampler, TokenShard, TokenStream};
+use stepwell_train::data::{DataError, RowShape, Sampler, TokenShard, TokenStream};
 use stepwell_train::training::phase::Phase;
 use stepwell_train::training::plan::Plan;
 
@@ -58,12 +58,13 @@ pub fn samplers(
     let mut open = Opened { artifacts, tokenizer, streams: HashMap::new() };
     let sampler = |phase: &Phase| {
         let (seed, order, context) = (plan.seed, phase.order(), phase.context);
+        let shape = RowShape { context, packing: arguments.packing };
         let sampler = match arguments.sources(plan, phase) {
-            Sources::One(files) => Sampler::new(seed, &order, open.stream(files, context)?, context),
+            Sources::One(files) => Sampler::new(seed, &order, open.stream(files, shape)?, shape),
             Sources::Mixed(sources) => {
-                let stream = |source: &SourceArguments| Ok((open.stream(&source.tokens, context)?, source.weight));
+                let stream = |source: &SourceArguments| Ok((open.stream(&source.tokens, shape)?, source.weight));
                 let streams = used(&sources).map(stream).collect::<Result<_, Failure>>()?;
-                Sampler::mixed(seed, &order, streams, context)
+                Sampler::mixed(seed, &order, streams, shape)
             }
         };
         sampler.map_err(data_failure)
@@ -79,7 +80,7 @@ struct Opened<'a> {
 }
 
 impl Opened<'_> {
-    fn stream(&mut self, files: &[ArtifactRef], context: usize) -> Result<Arc<TokenStream>, Failure> {
+    fn stream(&mut self, files: &[ArtifactRef], shape: RowShape) -> Result<Arc<TokenStream>, Failure> {
         let key = files.iter().map(|file| file.digest.to_string()).collect::<Vec<_>>();
         let stream = match self.streams.get(&key) {
             Some(stream) => Arc::clone(stream),
@@ -88,8 +89,12 @@ impl Opened<'_> {
                 Arc::clone(self.streams.entry(key).or_insert(stream))
             }
         };
-        let tokens = stream.tokens();
-        if context as u64 > tokens {
+        let (tokens, context) = (stream.tokens(), shape.context);
+        if stream.is_masked() && shape.packing.is_default() {
+            return Err(Failure::fatal("`packing = \"wrapped\"` would cut the examples of `sft.tokenize` in two")
+                .with_hint("set `packing = \"best-fit\"`, or `none` for one example per row"));
+        }
+        if shape.packing.is_default() && context as u64 > tokens {
             return Err(data_failure(DataError::ContextTooLong { context, tokens }));
         }
         Ok(stream)
