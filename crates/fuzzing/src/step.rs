@@ -52,6 +52,8 @@ impl Step {
             forked_at: None,
             measured_up_to: None,
         };
+        // As an engine does: steps keep in it what survives an attempt.
+        fs::create_dir_all(&request.scratch_dir).expect("a new folder is writable");
         let mut context =
             StepContext { request: &request, artifacts: &self.artifacts, reporter: &mut Watched::default() };
         match handler.run(&mut context) {
