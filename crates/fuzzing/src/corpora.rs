@@ -33,6 +33,15 @@ pub(super) fn import(data: &[u8]) {
 const EXTENSIONS: &[&str] = &["txt", "md", "jsonl", "ndjson", "json"];
 const ARGUMENTS: &[&str] = &["split", "text_field", "encoding", "on_bad_line"];
 
+/// Takes `parquet` or `arrow` from the first line and the file from the rest.
+pub(super) fn columns(data: &[u8]) {
+    let (head, content) = head_and_body(data);
+    let name = if head == "arrow" { "a.arrow" } else { "a.parquet" };
+    if let Err(refusal) = texts(name, content, &json!({"on_bad_line": "skip"})) {
+        is_readable(&refusal, 0);
+    }
+}
+
 /// Takes `gz` or `zst` from the first line and the file from the rest.
 pub(super) fn decompress(data: &[u8]) {
     let (head, content) = head_and_body(data);

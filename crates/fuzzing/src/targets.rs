@@ -11,6 +11,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("chat_template", models::chat_template),
     #[cfg(feature = "train")]
     ("checkpoint", super::trained::checkpoint),
+    ("columns", corpora::columns),
     ("command", commands::command),
     ("config", settings::config),
     ("decompress", corpora::decompress),
