@@ -439,6 +439,42 @@ fn a_mixture_trains_the_same_in_one_piece_and_in_three() {
     assert_eq!(unmixed.values["mixture"], Value::Null);
 }
 
+/// Resume bug "phase forgets its mixture": phases mix the same token files with weights of their own. The small source is
+/// seen several times in each phase, so attempts stop before and after ends of epochs, and on both sides of the phase change.
+#[test]
+fn phases_mix_one_token_cache_by_their_own_weights_across_every_kill() {
+    let lab = TrainingLab::new();
+    let lines: Vec<String> =
+        (0..3).map(|n| json!({"id": n.to_string(), "text": format!("The cat sees dog {n}.")}).to_string()).collect();
+    let few = json!({"documents": lab.ndjson(&lines), "tokenizer": lab.tokenizer});
+    let few = lab.run_once(&crate::TOKENIZE, few).artifacts["tokens"].clone();
+    let mix = |web: u32, few_weight: u32| {
+        json!([
+            {"name": "web", "tokens": [lab.tokens[0], lab.tokens[1]], "weight": web},
+            {"name": "few", "tokens": [few], "weight": few_weight},
+        ])
+    };
+    let phases = json!([{"name": "a", "steps": 6, "data": mix(2, 2)}, {"name": "b", "steps": 6, "data": mix(1, 3)}]);
+    let with = lab.train_arguments(json!({"tokens": [], "phases": phases, "steps": null, "checkpoint_every": 2}));
+    let (outputs, rows) = whole(&lab, &with);
+    let mixture = outputs.values["mixture"].as_array().unwrap();
+    let counts: Vec<(&str, u64)> =
+        mixture.iter().map(|row| (row["source"].as_str().unwrap(), row["samples"].as_u64().unwrap())).collect();
+    assert_eq!(counts, [("a: web", 12), ("a: few", 12), ("b: web", 6), ("b: few", 18)]);
+    assert!(mixture[1]["epochs"].as_f64().unwrap() > 1.5, "{mixture:?}");
+    // 33 + 33 + 34 of 100, the second stop inside of the second phase, and kills around the phase change.
+    for stops in [vec![4, 8], vec![5, 6, 7], vec![1, 6, 11]] {
+        let mut recorder = Recorder::default();
+        for (number, stop) in stops.iter().enumerate() {
+            (recorder.stop_after, recorder.die_at) =
+                if number % 2 == 0 { (Some(*stop), None) } else { (None, Some(*stop)) };
+            interrupted(&lab, &with, &mut recorder);
+        }
+        assert_eq!(resumed(&lab, &with, &mut recorder), outputs, "{stops:?}");
+        assert_eq!(comparable(&recorder.metrics), comparable(&rows), "{stops:?}");
+    }
+}
+
 #[test]
 fn mixtures_that_cannot_be_are_refused() {
     let lab = TrainingLab::new();

@@ -151,6 +151,21 @@ mod tests {
         }
     }
 
+    /// The order must not depend on where a training resumed: it is that of seed, phase and cycle alone.
+    #[test]
+    fn the_order_is_that_of_seed_phase_and_cycle() {
+        let mixture = Mixture::new(&[3.0, 5.0]).unwrap();
+        let order = |seed, phase, cycle| {
+            let permutation = mixture.permutation(seed, phase, cycle);
+            (0..mixture.cycle()).map(|index| mixture.source_at(&permutation, cycle, index).0).collect::<Vec<_>>()
+        };
+        let orders = |change: &dyn Fn(u64) -> Vec<usize>| (0..8).map(change).collect::<std::collections::HashSet<_>>();
+        assert_eq!(order(7, "main", 2), order(7, "main", 2));
+        assert!(orders(&|seed| order(seed, "main", 2)).len() > 4);
+        assert!(orders(&|cycle| order(7, "main", cycle)).len() > 4);
+        assert!(orders(&|phase| order(7, &phase.to_string(), 2)).len() > 4);
+    }
+
     proptest! {
         /// Every source gives its samples 0, 1, 2, ... once each, and the counts are what is announced.
         #[test]
