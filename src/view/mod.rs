@@ -15,7 +15,6 @@ pub mod pulse;
 pub mod removal;
 pub mod run_handle;
 pub mod series;
-mod step_bar;
 pub mod summary;
 pub mod usage;
 mod wording;

@@ -1,6 +1,8 @@
 //! Shows the progress of a foreground run: bars on a terminal, sparse lines elsewhere, NDJSON events with `--output
 //! json`.
 
+mod step_bar;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +18,6 @@ use super::fan_out_lines::{FanOutLines, Verdict, count_line};
 use super::logs::{LastLine, LogLine, LogLines};
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use super::series;
-use super::step_bar;
 use crate::session::Session;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_base::ids::{RunId, StepId};
