@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::cell::Quantiles;
 use super::{CELLS, MATRIX, MEASURE};
-use crate::StepHandler;
 use crate::tests::{Recorder, StepLab};
+use crate::{StepError, StepHandler};
 use stepwell_base::artifact::Outputs;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/golden/export_tiny");
@@ -65,6 +65,33 @@ fn a_cell_counts_what_was_answered_and_what_was_not() {
     assert_eq!(values["failures"], json!({ "invalid_value": 1 }));
     assert!(values["error"].as_str().unwrap().contains("max_tokens"), "{values:?}");
     assert!(MEASURE.check(&json!({ "model": MODEL, "batch": 1_000_000_000, "concurrency": 1 })).is_err());
+}
+
+/// The times of a request start with it, not with the batch.
+#[test]
+fn no_more_requests_start_than_are_computed_at_once() {
+    let lab = StepLab::new();
+    let with = json!({ "model": MODEL, "batch": 16, "concurrency": 1, "prompt_words": 3, "max_tokens": 20 });
+    let values = run(&lab, &MEASURE, with).values;
+    let (half, all) = (values["latency_seconds"]["p50"].as_f64().unwrap(), values["seconds"].as_f64().unwrap());
+    assert!(half < all / 4.0, "{half} of {all} s for one of sixteen requests");
+}
+
+#[test]
+fn a_cell_waits_while_another_one_is_measured() {
+    let lab = StepLab::new();
+    let other = std::fs::File::create(lab.directory.path().join("measure.lock")).unwrap();
+    other.lock().unwrap();
+    let mut recorder = Recorder::default();
+    recorder.looks_left.set(Some(3));
+    let with = json!({ "model": MODEL, "batch": 1, "concurrency": 1, "prompt_words": 3, "max_tokens": 1 });
+    let ended = lab.attempt(&with, &mut recorder, |context| MEASURE.run(context));
+    assert!(matches!(ended, Err(StepError::Interrupted)), "{ended:?}");
+    assert!(recorder.progress.iter().all(|progress| progress.message == "waits for its turn"));
+    assert!(!recorder.progress.is_empty());
+    drop(other);
+    recorder.looks_left.set(None);
+    lab.attempt(&with, &mut recorder, |context| MEASURE.run(context)).unwrap();
 }
 
 fn cell(model: &str, speed: f64, latency: f64, failed: u64) -> Value {

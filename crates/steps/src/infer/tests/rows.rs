@@ -1,5 +1,6 @@
 //! What becomes of rows.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -24,6 +25,18 @@ fn every_row_is_answered_in_the_order_of_the_file() {
     assert!(lab.ledger.borrow().submitted.iter().all(|(_, others)| *others < 3), "three at once");
     let committed = lab.recorder.checkpoints.last().unwrap();
     assert_eq!(committed.state["rows"], 20);
+}
+
+/// The engine takes its time over the first checkpoint: until then nothing counts, although all rows have ended.
+#[test]
+fn progress_counts_committed_rows_only() {
+    let mut lab = Lab::of_rows(12);
+    lab.recorder.commit_takes = Duration::from_millis(500);
+    lab.attempt().unwrap();
+    let shown = lab.recorder.progress.iter().take_while(|progress| progress.message != "writing the files");
+    let counts: Vec<u64> = shown.map(|progress| progress.done).collect();
+    assert!(counts.len() > 10 && counts.iter().all(|done| *done == 0), "{counts:?}");
+    assert_eq!(lab.recorder.progress.last().unwrap().done, 12);
 }
 
 #[test]
@@ -53,6 +66,8 @@ fn bad_lines_get_error_lines_and_no_row_is_lost() {
         (json!("e"), "missing_required_parameter"),
     ];
     assert_eq!(lab.errors(&outputs), expected.map(|(id, code)| (id, code.to_owned())));
+    let ids: BTreeSet<String> = lab.file(&outputs, "errors").iter().map(|line| line["id"].to_string()).collect();
+    assert_eq!(ids.len(), 6, "each line has an id of its own");
     assert_eq!(outputs.values["failures"]["duplicate_custom_id"], 1);
     let committed = &lab.recorder.checkpoints.last().unwrap().state;
     assert_eq!((&committed["rows"], &committed["failed"]), (&json!(8), &json!(6)));
@@ -129,17 +144,32 @@ fn an_expired_batch_keeps_what_is_finished() {
     assert_eq!(outputs.values["completed"], 30);
 }
 
+/// Removes the step. What it has answered is from then on that of an earlier run.
+fn start_another_batch(lab: &mut Lab) {
+    fs::remove_dir_all(lab.steps.step_directory()).unwrap();
+    lab.recorder.checkpoints.clear();
+    let rows = lab.steps.directory.path().join("rows");
+    let link = walkdir::WalkDir::new(&rows).into_iter().flatten().find(|entry| entry.file_type().is_file()).unwrap();
+    fs::rename(link.path(), link.path().with_file_name("other.segment")).unwrap();
+}
+
+#[test]
+fn a_row_that_failed_is_tried_again_by_a_later_batch() {
+    let mut lab = Lab::new(&[row("long", &"long".repeat(100)).to_string()]);
+    for _ in 0..2 {
+        let outputs = lab.attempt().unwrap();
+        assert_eq!(lab.errors(&outputs), [(json!("long"), "context_length_exceeded".to_owned())]);
+        assert_eq!(outputs.values["reused"], 0);
+        start_another_batch(&mut lab);
+    }
+}
+
 #[test]
 fn equal_rows_of_a_later_batch_are_not_computed_again() {
     let mut lab = Lab::of_rows(10);
     let first = lab.attempt().unwrap();
     let computed = lab.ledger.borrow().submitted.len();
-    fs::remove_dir_all(lab.steps.step_directory()).unwrap();
-    lab.recorder.checkpoints.clear();
-    // The segment of the removed step is that of another run.
-    let rows = lab.steps.directory.path().join("rows");
-    let link = walkdir::WalkDir::new(&rows).into_iter().flatten().find(|entry| entry.file_type().is_file()).unwrap();
-    fs::rename(link.path(), link.path().with_file_name("other.segment")).unwrap();
+    start_another_batch(&mut lab);
     let text = fs::read_to_string(&lab.requests).unwrap() + "\n" + &row("new", "new").to_string();
     fs::write(&lab.requests, text).unwrap();
     let second = lab.attempt().unwrap();
@@ -163,11 +193,7 @@ fn rows_that_draw_samples_share_no_answers_with_rows_of_another_seed() {
     };
     let mut lab = Lab::new(&[equal("a", None, None), equal("b", Some(1), None), equal("c", None, Some(0))]);
     lab.attempt().unwrap();
-    fs::remove_dir_all(lab.steps.step_directory()).unwrap();
-    lab.recorder.checkpoints.clear();
-    let rows = lab.steps.directory.path().join("rows");
-    let link = walkdir::WalkDir::new(&rows).into_iter().flatten().find(|entry| entry.file_type().is_file()).unwrap();
-    fs::rename(link.path(), link.path().with_file_name("other.segment")).unwrap();
+    start_another_batch(&mut lab);
     // Another id is another seed, unless the row names one or draws nothing.
     let lines =
         [equal("d", None, None), equal("e", Some(2), None), equal("f", Some(1), None), equal("g", None, Some(0))];
