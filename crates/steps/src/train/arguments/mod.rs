@@ -7,6 +7,7 @@ mod optimizer;
 mod parts;
 mod phase;
 mod source;
+mod stop_when;
 mod train;
 mod watch;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::source::SourceArguments;
-use super::watch::StopWhenArguments;
+use super::stop_when::StopWhenArguments;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
 use stepwell_train::training::phase::{LossWeights, Phase};

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::stop_when::StopWhenArguments;
 use super::train::Arguments;
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::{LONGEST_SAMPLE, MOST_SAMPLES};
@@ -18,14 +19,6 @@ const VALIDATION_TOKENS: u64 = 8192;
 const SAMPLE_TOKENS: usize = 48;
 /// Longest texts; more would not fit a page.
 const MOST_SAMPLE_TOKENS: usize = 1024;
-
-/// Rule that ends a training early.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StopWhenArguments {
-    /// Number of validations in a row that are not better than the best before.
-    pub no_improvement: NonZeroU64,
-}
 
 /// State of a training that becomes its output `model`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
