@@ -183,4 +183,8 @@ fn a_step_without_its_project_folder_fails_and_keeps_its_files() {
     sandbox.stepwell(&["resume", "w-1"]).exits(3).says(&["does not exist", "was it moved?"]);
     std::fs::rename(sandbox.path("moved"), &project).unwrap();
     sandbox.stepwell(&["resume", "w-1"]).ok();
+    // A step that never started has no digest of its script yet, and must not take what another version gave.
+    sandbox.stepwell(&["run", "project/w.toml", "--detach", "--no-reuse"]).ok();
+    std::fs::rename(&project, sandbox.path("moved")).unwrap();
+    sandbox.stepwell(&["resume", "w-2"]).exits(3).says(&["does not exist", "was it moved?"]);
 }

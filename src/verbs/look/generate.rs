@@ -25,10 +25,10 @@ pub struct GenerateArgs {
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Text to continue
-    #[arg(short, long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
+    #[arg(short, long, aliases = ["start", "text"], value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     pub prompt: String,
     /// Maximum number of tokens to generate
-    #[arg(short = 'n', long, alias = "max-tokens", value_name = "N", default_value_t = 64)]
+    #[arg(short = 'n', long, aliases = ["max-tokens", "max_new_tokens", "max_tokens", "n"], value_name = "N", default_value_t = 64)]
     pub max_new_tokens: usize,
     /// Randomness of the choice; 0 always picks the likeliest token
     #[arg(short, long, value_name = "NUMBER", default_value_t = 0.8, allow_negative_numbers = true)]
