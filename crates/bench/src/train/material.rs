@@ -210,7 +210,16 @@ mod tests {
         let vocab = material.shape.vocab_size as u32;
         let given = folder.path().join("given");
         let header = |documents: u64, vocab: u32| {
-            let header = Header { width: Width::U16, documents, tokens: 40, text_bytes: 99, bos: BOS, eos: EOS, vocab };
+            let header = Header {
+                width: Width::U16,
+                documents,
+                tokens: 40,
+                text_bytes: 99,
+                bos: BOS,
+                eos: EOS,
+                vocab,
+                masked: false,
+            };
             let ends = (1..=documents).flat_map(|document| (40 * document / documents).to_le_bytes());
             let ids = (0..40u16).flat_map(u16::to_le_bytes);
             fs::write(&given, header.encode().into_iter().chain(ends).chain(ids).collect::<Vec<_>>()).unwrap();

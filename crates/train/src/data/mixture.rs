@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn the_order_is_that_of_seed_phase_and_cycle() {
         let mixture = Mixture::new(&[3.0, 5.0]).unwrap();
-        let order = |seed, phase, cycle| {
+        let order = |seed, phase: &str, cycle| {
             let permutation = mixture.permutation(seed, phase, cycle);
             (0..mixture.cycle()).map(|index| mixture.source_at(&permutation, cycle, index).0).collect::<Vec<_>>()
         };
