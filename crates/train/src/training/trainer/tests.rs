@@ -295,17 +295,17 @@ fn a_device_trains_as_the_cpu_does_and_resumes_exactly() {
 
 #[cfg(feature = "cube")]
 fn assert_device_trains_as_the_cpu(settings: OptimizerConfig, plan: &Plan) {
-    let (cpu, _) = in_pieces_with(settings, plan, &[]);
+    let (cpu, _) = in_pieces_with(settings.clone(), plan, &[]);
     let name = device::fixtures::gpu_name();
     let mut whole = Host::default();
-    let weights = process_on(&name, settings, plan, &mut whole, None).unwrap();
+    let weights = process_on(&name, settings.clone(), plan, &mut whole, None).unwrap();
     for (row, cpu) in whole.rows.iter().zip(&cpu) {
         let close = |x: f64, y: f64| (x - y).abs() < 1e-3 * y;
         assert!(close(row.loss, cpu.loss) && close(row.grad_norm, cpu.grad_norm), "{row:?} is not {cpu:?}");
         assert!(close(row.z_loss.unwrap(), cpu.z_loss.unwrap()), "{row:?} is not {cpu:?}");
     }
     let mut first = Host { stop_after: Some(2), ..Host::default() };
-    assert_eq!(process_on(&name, settings, plan, &mut first, None).unwrap(), None);
+    assert_eq!(process_on(&name, settings.clone(), plan, &mut first, None).unwrap(), None);
     let mut rest = Host::default();
     let resumed = process_on(&name, settings, plan, &mut rest, first.saved.last()).unwrap();
     let rows = [first.rows, rest.rows].concat();
