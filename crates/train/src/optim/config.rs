@@ -46,7 +46,7 @@ pub struct AdafactorConfig {
     pub clip_threshold: f64,
     /// Added to the squares of gradients.
     pub epsilon: f64,
-    /// Multiplies the learning rate by the root mean square of the parameter, at least [`SMALLEST_SCALE`].
+    /// Multiplies the learning rate by the root mean square of the parameter, at least `SMALLEST_SCALE`.
     pub scale_parameter: bool,
 }
 
