@@ -74,10 +74,8 @@ fn keep_best(args: &GcArgs, settings: Option<&KeepBest>) -> Result<Option<KeepBe
             let goal = args.goal.or_else(|| settings.filter(|rule| rule.by == by).map(|rule| rule.goal));
             Ok(Some(KeepBest { count, by, goal: goal.unwrap_or(Goal::Min) }))
         }
-        (None, count) => Err(CliError::usage("`--keep-best` needs the value that it compares").hint(format!(
-            "for example `stepwell gc --keep-best {} --by eval.bits_per_byte --dry-run`",
-            count.unwrap_or(3)
-        ))),
+        (None, _) => Err(CliError::usage("`--keep-best` needs the value that it compares")
+            .hint("for example `stepwell gc --keep-best 3 --by eval.bits_per_byte --dry-run`")),
         (Some(by), None) => Err(CliError::usage("`--by` needs a number of runs to keep")
             .hint(format!("for example `stepwell gc --keep-best 3 --by {by} --dry-run`"))),
     }
