@@ -14,6 +14,7 @@ use stepwell_base::failure::Failure;
 use stepwell_base::faults::around;
 
 use super::checkpoint::remove;
+use super::files::PROJECT_DIR;
 
 /// Arguments of `command`: exactly one of `argv` and `shell`.
 #[derive(Deserialize, JsonSchema, Default, Debug)]
@@ -103,6 +104,20 @@ impl Arguments {
             Ok((name.clone(), text(value, &format!("env.{name}"))?))
         };
         self.env.iter().map(variable).collect()
+    }
+
+    /// True if inputs or words of the command look like files that lie in the folder of the workflow.
+    pub(super) fn may_name_files(&self) -> bool {
+        let looks_like_a_file = |word: &str| {
+            let path = Path::new(word);
+            let is_plain = path.is_relative() && !word.contains(char::is_whitespace) && !word.starts_with('-');
+            is_plain && (path.extension().is_some() || word.contains('/'))
+        };
+        let names_one = |script: &str| script.contains(PROJECT_DIR) || script.split_whitespace().any(looks_like_a_file);
+        !self.inputs.is_empty()
+            || self.cwd.as_ref().is_some_and(|folder| folder.is_relative())
+            || self.shell.as_deref().is_some_and(names_one)
+            || self.argv.iter().filter_map(Value::as_str).any(looks_like_a_file)
     }
 
     pub(super) fn cacheable(&self) -> bool {

@@ -59,15 +59,20 @@ impl StepHandler for Command {
         let project = Project(surroundings.project);
         let file = surroundings.file.map(PathBuf::from).filter(|file| project.find(file).is_file());
         arguments.inputs.extend(file);
-        // Without the folder nobody knows which scripts the arguments name: the step would start over and lose what it has
-        // done, or reuse what another version of them gave.
-        if project.is_known() && !project.0.is_dir() {
+        let fingerprint = fingerprint(&arguments, project, surroundings.earlier)?;
+        // Without the folder nobody knows which files the arguments name: the step would start over and lose what it has done,
+        // or reuse what another version of them gave.
+        let is_uncertain = || match surroundings.earlier {
+            Some(earlier) => *earlier != fingerprint,
+            None => arguments.may_name_files(),
+        };
+        if project.is_known() && !project.0.is_dir() && is_uncertain() {
             let message = format!("the folder of the workflow file, `{}`, does not exist", project.0.display());
             return Err(Failure::fatal(message).with_hint(
                 "was it moved? Put it back and use `stepwell resume`, or run the workflow in its new place: finished steps are reused",
             ));
         }
-        fingerprint(&arguments, project, surroundings.earlier)
+        Ok(fingerprint)
     }
 
     fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {
