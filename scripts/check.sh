@@ -21,19 +21,20 @@ step() {
 # and documentation. `stepwell-features` is part of a selection for that purpose only.
 workspace=(--workspace --exclude stepwell-lease-model)
 without_burn=(-p stepwell-features -p stepwell -p stepwell-steps -p stepwell-engine -p stepwell-bench --no-default-features)
+# The GPU backends need a GPU to run; DOCS_RS=1 type-checks them without downloading LLVM.
+gpu=stepwell-features/gpu,stepwell/wgpu,stepwell/cuda
 program="${CARGO_TARGET_DIR:-target}/debug/stepwell"
 
 step "format"
 cargo fmt --all --check
 
-# The second one is the program without burn. `scripts/nightly.sh` runs its tests, and type-checks the GPU backends, which takes longer
-# than all lints here.
-step "lints and types, with and without burn"
-cargo clippy "${workspace[@]}" --all-targets --quiet -- -D warnings
-cargo clippy "${without_burn[@]}" --all-targets --features stepwell/failpoints,stepwell/otel --quiet -- -D warnings
+# The second one is the program without burn, which the nightly drills also run.
+step "lints and types, with wgpu and cuda, and without burn"
+DOCS_RS=1 cargo clippy "${workspace[@]}" --all-targets --features "$gpu" --quiet -- -D warnings
+DOCS_RS=1 cargo clippy "${without_burn[@]}" --all-targets --features stepwell-features/gpu,stepwell/failpoints,stepwell/otel --quiet -- -D warnings
 
 step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc "${workspace[@]}" --no-deps --quiet
+DOCS_RS=1 RUSTDOCFLAGS="-D warnings" cargo doc "${workspace[@]}" --no-deps --features "$gpu" --quiet
 
 # No documentation has tests. With failpoints, a fault is tried at each of them; a program that is not told to fail never does.
 step "tests"
