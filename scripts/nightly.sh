@@ -8,7 +8,7 @@ python3 scripts/drill/drill.py "${CARGO_TARGET_DIR:-target}/release/stepwell" "$
 scripts/bit_flips.sh "${FLIPS:-10000}"
 scripts/simulate.sh "${SEEDS:-1000000}"
 cargo test -p stepwell-features -p stepwell -p stepwell-steps -p stepwell-engine -p stepwell-bench --no-default-features --lib
-cargo test -p stepwell-features -p stepwell --no-default-features --test it -- cli::
+cargo test -p stepwell-features -p stepwell --no-default-features --test it -- cli:: normal_build::
 FEATURES=train scripts/fuzz.sh "${FUZZ_SECONDS:-600}"
 scripts/failpoints.sh "${ROUNDS:-3}"
 scripts/io_faults.sh
