@@ -5,10 +5,9 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, escape_formatter};
 
 use super::budget::{copied, factor, printed};
-use super::functions::{dict, items, methods, python_tests, raise_exception, strftime_now};
+use super::functions::{dict, items, learned, methods, python_tests, raise_exception, strftime_now};
 use super::guards::guard;
 use super::json_filter::{number, tojson};
-use super::learned::learned;
 use super::rewrite::{COPIED, DICT, FACTOR, ITEMS, LEARNED, PRINTED};
 
 /// Steps of a template. A conversation of 1,000 messages takes some 100,000.

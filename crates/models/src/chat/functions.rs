@@ -8,6 +8,7 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 
 use super::budget::{charge, copied, printed};
 use super::values::OrderedMap;
+use crate::tokenizer::LEARNED;
 
 thread_local! {
     /// The time for the template that renders on this thread, in seconds since 1970.
@@ -20,6 +21,12 @@ pub fn set_now(now: i64) {
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
+}
+
+/// Filter around the text of `{% generation %}`.
+pub fn learned(text: Value) -> Result<Value, Error> {
+    let text = copied(text)?;
+    Ok(Value::from(format!("{}{text}{}", LEARNED.0, LEARNED.1)))
 }
 
 pub fn raise_exception(message: &str) -> Result<Value, Error> {

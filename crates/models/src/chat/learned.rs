@@ -1,10 +1,7 @@
 //! Which parts of a rendered conversation a model learns: the answers of the assistant.
 
-use minijinja::Error;
-use minijinja::value::Value;
 use stepwell_base::ordered_json::Json;
 
-use super::budget::copied;
 use super::conversation::{Conversation, GenerationPrompt};
 use super::template::{ChatTemplate, Rendered};
 use crate::error::Problem;
@@ -12,12 +9,6 @@ use crate::tokenizer::LEARNED;
 
 /// Most messages of a conversation that is trained on, if the template is rendered for each answer.
 const MOST_MESSAGES: usize = 1000;
-
-/// Filter around the text of `{% generation %}`.
-pub fn learned(text: Value) -> Result<Value, Error> {
-    let text = copied(text)?;
-    Ok(Value::from(format!("{}{text}{}", LEARNED.0, LEARNED.1)))
-}
 
 impl ChatTemplate {
     /// Renders a conversation for training. Learned are the parts in `{% generation %}`; of a template without it, what

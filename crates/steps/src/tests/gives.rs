@@ -7,8 +7,8 @@ use serde_json::json;
 use super::TrainingLab;
 use crate::{
     CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EVAL_COMPARE, EXPORT, FIND_RATE, GENERATE, Highlight, INFER, INFER_CELLS,
-    INFER_MATRIX, INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN,
-    registry,
+    INFER_MATRIX, INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, SFT_TOKENIZE, StepHandler, TOKENIZE,
+    TOKENIZER_TRAIN, TRAIN, registry,
 };
 use stepwell_base::artifact::Outputs;
 use stepwell_workflow::catalog::Given;
@@ -72,6 +72,8 @@ fn the_declared_names_are_the_given_ones() {
     let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/golden/export_tiny");
     let model = run(&MODEL_IMPORT, json!({ "source": tiny }));
     run(&MODEL_EXPORT, json!({ "model": model["model"] }));
+    let example = json!({ "prompt": "The cat", "completion": " sees." }).to_string();
+    run(&SFT_TOKENIZE, json!({ "rows": lab.ndjson(&[example]), "model": model["model"] }));
     let measured = run(
         &MODEL_EVAL,
         json!({ "model": model["model"], "documents": lab.ndjson(&[json!({ "id": "a", "text": "The cat sees." }).to_string()]) }),

@@ -141,5 +141,10 @@ fn an_io_error_aborts_the_process_and_loses_nothing() {
     assert!(errors.contains("cannot write") && errors.contains("stepwell.db"), "{errors}");
     let acknowledged = last_ack(output.stdout.as_slice());
     assert!(acknowledged > 10);
-    assert_eq!(committed(dir.path()), acknowledged);
+    // What failed may have come after the commit, and before the word about it.
+    let committed = committed(dir.path());
+    assert!(
+        (acknowledged..=acknowledged + 1).contains(&committed),
+        "acknowledged {acknowledged}, committed {committed}"
+    );
 }
