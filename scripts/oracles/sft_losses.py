@@ -63,7 +63,7 @@ def rows():
     made = []
     for number in range(EXAMPLES):
         answer = ", ".join(str(number * factor) for factor in range(1, 3 + number))
-        chat = [{"role": "user", "content": f"Count by {number}. <|im_end|> caf\u00e9 \U0001f600"}]
+        chat = [{"role": "user", "content": f"Count by {number}. caf\u00e9 \U0001f600"}]
         if number % 2:
             chat += [{"role": "assistant", "content": "How far?"}, {"role": "user", "content": "As far as you like."}]
         made.append({"prompt": chat, "completion": [{"role": "assistant", "content": f"Of course: {answer}."}]})
@@ -118,7 +118,7 @@ def theirs(model, folder, made, steps):
     trainer = trl.SFTTrainer(
         model=network, args=options, train_dataset=datasets.Dataset.from_list(made), processing_class=tokenizer
     )
-    examples = [(row["input_ids"], row["completion_mask"]) for row in trainer.train_dataset]
+    examples = [(row["input_ids"], [int(label != -100) for label in row["labels"]]) for row in trainer.train_dataset]
     trainer.train()
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     return examples, losses
