@@ -1,7 +1,7 @@
 //! Published content that no row refers to yet.
 //!
 //! A worker publishes files before the engine commits the rows that refer to them, and content that is there already is
-//! not written again. So whoever publishes first notes the digest in a file of its own, and a clean-up leaves noted
+//! not written again. So a publisher first notes the digest in a file, and a clean-up leaves noted
 //! content alone. The gate makes the note and the look at the content one action for a clean-up.
 //!
 //! Notes are for living processes only: a power cut ends their authors, too, so nothing of them is synced.
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(noted(b""), None);
     }
 
-    /// What a publisher relies on is there, however a clean-up and publishers take turns.
+    /// Published content stays there, in whatever order a clean-up and publishers run.
     #[test]
     fn a_clean_up_never_removes_what_was_published_meanwhile() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! Files from which all contestants start: shape, plan, initial weights, tokens, batches.
 //!
 //! Unless a token file is given, the text is drawn: tokens follow Zipf's law, and the previous token determines half of
-//! them, so that there is something to learn. It is one long document: attention is causal and nothing else, which is
-//! the fastest path of every implementation.
+//! them, so that there is something to learn. The text is one long document, so that attention is only causal: the
+//! fastest path of every implementation.
 
 use std::fs;
 use std::path::Path;

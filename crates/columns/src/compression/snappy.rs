@@ -48,7 +48,7 @@ pub fn copy(out: &mut Vec<u8>, back: usize, count: usize, length: usize) -> Resu
     let start = out.len() - back;
     let mut left = count;
     while left > 0 {
-        // What is there repeats every `back` bytes, so each round copies twice as much.
+        // The output repeats every `back` bytes, so each round copies twice as much.
         let part = left.min(out.len() - start);
         out.extend_from_within(start..start + part);
         left -= part;

@@ -44,7 +44,7 @@ impl Kind {
     }
 }
 
-/// True if a field was read, false if it is to be skipped.
+/// Says whether the callback has read a field or the reader must skip it.
 pub enum Field {
     Read,
     Skip,

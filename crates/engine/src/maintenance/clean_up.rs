@@ -24,7 +24,7 @@ pub(crate) fn prunings(runs: &[RunId]) -> Vec<Recorded> {
     runs.iter().map(|run| Recorded { run: *run, at, event: Event::Run(RunEvent::Pruned) }).collect()
 }
 
-/// What a clean-up would remove.
+/// The runs and files that a clean-up would remove.
 ///
 /// # Errors
 /// Those of [`clean_up_alone`] except `Locked` and `Leased`.

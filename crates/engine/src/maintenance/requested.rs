@@ -144,7 +144,7 @@ impl Requested {
         self.read("answer")
     }
 
-    /// What the clean-up has removed, by its answer, which is then forgotten.
+    /// Reads the answer of the clean-up and deletes its file.
     ///
     /// # Errors
     /// `Refused`.

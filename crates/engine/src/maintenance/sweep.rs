@@ -189,8 +189,8 @@ impl<'a> Sweeper<'a> {
         }
     }
 
-    /// Returns the scratch folders of ended runs. A failed run may be resumed and keeps its scratch files. The folder
-    /// of a run that the database does not know stays, because it may belong to someone else.
+    /// Returns the scratch folders of ended runs. A failed run may be resumed and keeps its scratch files. A folder
+    /// without a run in the database stays, because it may belong to someone else.
     fn ended_folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, MaintenanceError> {
         let mut folders = Vec::new();
         for row in self.reader.runs()?.all()? {

@@ -1,4 +1,4 @@
-//! Which parts of a rendered conversation a model learns: the answers of the assistant.
+//! Marks the answers of the assistant in a rendered conversation, so that a model learns only them.
 
 use stepwell_base::ordered_json::Json;
 

@@ -1,4 +1,4 @@
-//! Which tokens of conversations and completions are learned.
+//! Tests the mask of learned tokens in conversations and completions.
 
 use std::path::Path;
 
