@@ -18,27 +18,27 @@ step() {
 }
 
 # Each part selects packages and features so that no third-party crate is built twice: once for programs, once for lints
-# and documentation. `stepwell-features` is part of a selection for that purpose only.
+# and documentation. `stepwell-features` is part of a selection for that purpose only. The backends of GPUs double the
+# crates, so the nightly drills type-check those.
 workspace=(--workspace --exclude stepwell-lease-model)
 without_burn=(-p stepwell-features -p stepwell -p stepwell-steps -p stepwell-engine -p stepwell-bench --no-default-features)
-# The GPU backends need a GPU to run; DOCS_RS=1 type-checks them without downloading LLVM.
-gpu=stepwell-features/gpu,stepwell/wgpu,stepwell/cuda
+optional=stepwell/failpoints,stepwell/otel
 program="${CARGO_TARGET_DIR:-target}/debug/stepwell"
 
 step "format"
 cargo fmt --all --check
 
 # The second one is the program without burn, which the nightly drills also run.
-step "lints and types, with wgpu and cuda, and without burn"
-DOCS_RS=1 cargo clippy "${workspace[@]}" --all-targets --features "$gpu" --quiet -- -D warnings
-DOCS_RS=1 cargo clippy "${without_burn[@]}" --all-targets --features stepwell-features/gpu,stepwell/failpoints,stepwell/otel --quiet -- -D warnings
+step "lints, also without burn"
+cargo clippy "${workspace[@]}" --all-targets --features "$optional" --quiet -- -D warnings
+cargo clippy "${without_burn[@]}" --all-targets --features "$optional" --quiet -- -D warnings
 
 step "documentation"
-DOCS_RS=1 RUSTDOCFLAGS="-D warnings" cargo doc "${workspace[@]}" --no-deps --features "$gpu" --quiet
+RUSTDOCFLAGS="-D warnings" cargo doc "${workspace[@]}" --no-deps --features "$optional" --quiet
 
 # No documentation has tests. With failpoints, a fault is tried at each of them; a program that is not told to fail never does.
 step "tests"
-cargo test "${workspace[@]}" --features stepwell/failpoints,stepwell/otel --lib --bins --tests 2>&1 | tee -a "$log"
+cargo test "${workspace[@]}" --features "$optional" --lib --bins --tests 2>&1 | tee -a "$log"
 
 step "smoke test: train, kill -9, resume, compare"
 "$program" smoke-test
@@ -69,7 +69,3 @@ cat "$times"
 printf '\n'
 awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
      END { printf "%d passed, %d failed, %d skipped\n", passed, failed, ignored }' "$log"
-if grep '^warning: `stepwell' "$log"; then
-  echo "the compiler warns about a build without the backends of GPUs" >&2
-  exit 1
-fi
