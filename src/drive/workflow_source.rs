@@ -23,6 +23,10 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("matrix", include_str!("../../workflows/matrix.toml")),
     ("evaluate", include_str!("../../workflows/evaluate.toml")),
     #[cfg(feature = "train")]
+    ("curriculum", include_str!("../../workflows/curriculum.toml")),
+    #[cfg(feature = "train")]
+    ("study", include_str!("../../workflows/study.toml")),
+    #[cfg(feature = "train")]
     ("sft", include_str!("../../workflows/sft.toml")),
     ("import-model", include_str!("../../workflows/import-model.toml")),
 ];

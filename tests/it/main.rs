@@ -42,6 +42,9 @@ mod odd_files;
 #[cfg(target_os = "linux")]
 mod orphans;
 mod page;
+#[cfg(feature = "train")]
+#[cfg(target_os = "linux")]
+mod playbook;
 mod pools;
 mod provenance;
 mod python_package;

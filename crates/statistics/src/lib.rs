@@ -7,9 +7,11 @@ mod binomial;
 mod bootstrap;
 mod cohen;
 mod confidence;
+mod gamma;
 mod mcnemar;
 mod multiple;
 mod normal;
+mod student;
 #[cfg(test)]
 mod tests;
 mod wilson;
@@ -19,4 +21,5 @@ pub use cohen::cohen_h;
 pub use confidence::{Confidence, InvalidConfidence};
 pub use mcnemar::{Test, mcnemar_corrected, mcnemar_exact};
 pub use multiple::benjamini_hochberg;
+pub use student::{Mean, student};
 pub use wilson::{Interval, wilson};

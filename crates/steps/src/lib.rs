@@ -30,6 +30,7 @@ mod replace_file;
 #[cfg(feature = "train")]
 pub mod sampling;
 mod sft;
+mod study;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "train")]
@@ -70,6 +71,7 @@ pub use models::{MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT};
 pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};
 pub use sft::{Encoded, ExampleEncoder, ExampleLines, SFT_TOKENIZE};
+pub use study::{STUDY_REPORT, STUDY_RUNS};
 #[cfg(feature = "train")]
 pub use tokenize::load_tokenizer;
 pub use tokenize::{Encoder, Method, TOKENIZE};

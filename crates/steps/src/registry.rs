@@ -17,6 +17,8 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::MODEL_EVAL,
     &super::MODEL_EXPORT,
     &super::EVAL_COMPARE,
+    &super::STUDY_RUNS,
+    &super::STUDY_REPORT,
     #[cfg(feature = "train")]
     &super::TRAIN,
     #[cfg(feature = "train")]

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::TrainingLab;
 use crate::{
     CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EVAL_COMPARE, EXPORT, FIND_RATE, GENERATE, Highlight, INFER, INFER_CELLS,
-    INFER_MATRIX, INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, SFT_TOKENIZE, StepHandler, TOKENIZE,
-    TOKENIZER_TRAIN, TRAIN, registry,
+    INFER_MATRIX, INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, SFT_TOKENIZE, STUDY_REPORT, STUDY_RUNS,
+    StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
 };
 use stepwell_base::artifact::Outputs;
 use stepwell_workflow::catalog::Given;
@@ -69,6 +69,11 @@ fn the_declared_names_are_the_given_ones() {
         json!({ "model": exported["folder"], "batch": 1, "concurrency": 1, "max_tokens": 2, "prompt_words": 2 }),
     );
     run(&INFER_MATRIX, json!({ "cells": [] }));
+    run(&STUDY_RUNS, json!({ "arms": [{ "name": "a" }, { "name": "b" }], "seeds": [1] }));
+    run(
+        &STUDY_REPORT,
+        json!({ "runs": [{ "item": { "name": "a", "seed": 1 }, "values": { "loss": 1 } }], "value": "loss" }),
+    );
     let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/golden/export_tiny");
     let model = run(&MODEL_IMPORT, json!({ "source": tiny }));
     run(&MODEL_EXPORT, json!({ "model": model["model"] }));
