@@ -1,8 +1,10 @@
 //! Processes left by a program end with their attempt, however it ends and wherever they hide.
 
 use std::fs;
+use std::path::Path;
+use std::process::Stdio;
 
-use crate::harness::{Sandbox, eventually};
+use crate::harness::{Sandbox, eventually, processes_in};
 
 /// Writes its own process id, then sleeps in its own group, as an orphan without the mark of its attempt.
 const DAEMON: &str = "(env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > PIDS/NAME.new; mv PIDS/NAME.new PIDS/NAME; exec sleep 600' &)\n\
@@ -74,4 +76,21 @@ fn nothing_outlives_an_engine_that_is_killed() {
     engine.wait().unwrap();
     let stat = format!("/proc/{}/stat", fs::read_to_string(pids.join("daemon")).unwrap().trim());
     eventually("it ends with its engine", || !fs::read_to_string(&stat).unwrap_or_default().contains("(sleep) S"));
+}
+
+#[test]
+fn an_engine_whose_state_directory_is_removed_ends_with_its_steps() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w.toml", "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = 'sleep 600'\n");
+    let mut command = sandbox.command(&["run", "w.toml"]);
+    let engine = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the step runs", || processes_in(&sandbox.state()).len() > 1);
+    let processes = processes_in(&sandbox.state());
+    fs::remove_dir_all(sandbox.state()).unwrap();
+    let output = engine.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("was removed while this engine ran"), "{told}");
+    assert!(!output.status.success());
+    let runs = |pid: &u32| Path::new(&format!("/proc/{pid}")).exists();
+    eventually("its steps end", || !processes.iter().any(runs));
 }

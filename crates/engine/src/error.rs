@@ -18,6 +18,9 @@ pub enum EngineError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot {action}")]
     System { action: &'static str, source: io::Error },
+    /// Whoever removed it may start another engine in its place.
+    #[error("the state directory `{}` was removed while this engine ran", path.display())]
+    StateRemoved { path: PathBuf },
     /// A writer other than the engine changed the tables.
     #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
     Diverged { run: RunId },
@@ -83,6 +86,10 @@ impl EngineError {
             EngineError::StillRunning { .. } | EngineError::RunStillRunning { .. } => {
                 Some("end them, or restart the machine".to_owned())
             }
+            EngineError::StateRemoved { .. } => Some(
+                "its steps were ended, and its runs are gone; stop `worker` and `serve` before you remove a state directory"
+                    .to_owned(),
+            ),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
             EngineError::Refused { run, .. } => Some(format!("`stepwell show {run}` shows its steps")),
             EngineError::Webhook { .. } => {

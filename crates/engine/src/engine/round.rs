@@ -41,6 +41,9 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         // A step whose time ran out while no engine ran must not be claimed.
         self.check_clock();
         loop {
+            if self.lock.is_removed() {
+                return Err(EngineError::StateRemoved { path: self.options.state_dir.clone() });
+            }
             self.round_at = self.clock.now();
             self.fire_schedules()?;
             self.check_budgets()?;

@@ -100,6 +100,11 @@ impl EngineLock {
         let _ = self.file.set_modified(SystemTime::now());
     }
 
+    /// True after `rm -r` of the state directory: the lock file has no name any more, so another engine can lock a new one.
+    pub fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
     fn write(&self, holder: &Holder) -> std::io::Result<()> {
         let text = serde_json::to_vec(holder)?;
         let mut file = &self.file;
