@@ -31,6 +31,7 @@ pub fn drive(session: &Session, lock: EngineLock, run: RunId, start: Start) -> R
     log::engine(session.state_dir());
     shared_disk::warn(session);
     let mut view = ProgressView::new(session, Shown::Run(run));
+    view.show_waits();
     let follower = tensorboard::follow(session, view.printing());
     let mut observer = Mirrored::new(&mut view, follower);
     let outcome = stepwell_engine::drive_locked(

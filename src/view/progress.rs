@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 
-use super::event_text::{describe, ending, how_to_answer, is_ending, progress_line};
+use super::event_text::{describe, ending, how_to_answer, is_ending, progress_line, waits};
 use super::export_folder::ExportFolder;
 use super::exporter::Exporter;
 use super::fan_out_lines::{FanOutLines, Verdict, count_line};
@@ -25,11 +25,11 @@ use stepwell_base::protocol::{Measurement, MetricRow, Progress};
 use stepwell_base::visible::{visible, visible_line};
 use stepwell_engine::{Observer, SpaceWait};
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind};
-use stepwell_store::{Children, Reader, StoreError};
+use stepwell_store::{Children, Reader, StoreError, WaitRow};
 
 /// Minimum time between two progress lines of a step without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
-/// Maximum number of steps whose first failure gets a hint.
+/// Maximum number of steps whose first failure gets a hint, and of waits at the start.
 const MOST_EXPLAINED: usize = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,6 +158,26 @@ impl ProgressView {
         self.start(run, step, &name);
     }
 
+    /// Shows what steps wait for since before this view: no new event will say so.
+    pub fn show_waits(&mut self) {
+        if self.printer.out.is_json() {
+            return;
+        }
+        // A run whose waits cannot be read is told about by its engine.
+        let rows = Reader::open(&self.state_dir).and_then(|reader| reader.waits()).unwrap_or_default();
+        for WaitRow { run, step, wait } in rows.iter().take(MOST_EXPLAINED) {
+            let name = match self.label(*run) {
+                Label::Hidden => continue,
+                Label::Plain => String::new(),
+                Label::Named(name) => format!("{name}: "),
+            };
+            self.print(&format!("{name}{step}  {}", waits(wait)));
+            if let Some(answer) = how_to_answer(*run, step, wait) {
+                self.print(&format!("hint: {answer}"));
+            }
+        }
+    }
+
     /// Prints a message above the bars.
     pub fn print(&self, text: &str) {
         self.printer.print(text);
@@ -283,7 +303,9 @@ impl Observer for ProgressView {
                 self.explain(run, step, failure);
             }
         }
-        if let Some(answer) = how_to_answer(recorded) {
+        if let Event::Step(StepEvent { step, kind: StepEventKind::Waiting { wait }, .. }) = &recorded.event
+            && let Some(answer) = how_to_answer(run, step, wait)
+        {
             self.print(&format!("hint: {answer}"));
         }
         if is_ending(&recorded.event) {

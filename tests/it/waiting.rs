@@ -191,6 +191,24 @@ fn an_approval_waits_over_kills_and_is_given_without_an_engine() {
 }
 
 #[test]
+fn whoever_takes_a_waiting_run_over_is_told_what_it_waits_for() {
+    let sandbox = release();
+    let engine = sandbox.start(&["run", "w.toml"]);
+    waits(&sandbox, "ship");
+    kill(engine);
+    for (verb, line) in [("resume", "\nship  waits for"), ("worker", "release-1: ship  waits for")] {
+        let err = sandbox.path(verb);
+        let mut command = sandbox.command(&[verb]);
+        let engine = command.stdout(Stdio::null()).stderr(std::fs::File::create(&err).unwrap()).spawn().unwrap();
+        eventually("it says so", || {
+            let told = crate::harness::read(&err);
+            told.contains(line) && told.contains("stepwell approve")
+        });
+        kill(engine);
+    }
+}
+
+#[test]
 fn a_foreground_run_says_what_to_do_and_ctrl_c_leaves_it_waiting() {
     let sandbox = release();
     let mut command = sandbox.command(&["run", "w.toml"]);

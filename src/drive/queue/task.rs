@@ -89,6 +89,7 @@ impl<'a> Watcher<'a> {
         let (session, run) = (self.session, self.task.run);
         let stop = StopFlag::catch()?;
         let mut view = ProgressView::new(session, Shown::Run(run));
+        view.show_waits();
         let mut follower = Follower::new(run, self.task.after_seq);
         loop {
             if stop.is_raised() {

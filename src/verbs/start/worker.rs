@@ -54,6 +54,7 @@ pub fn worker(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
     shared_disk::warn(session);
     session.out.message(&format!("serving {}", session.state_dir().display()));
     let mut view = ProgressView::new(session, Shown::All);
+    view.show_waits();
     let follower = tensorboard::follow(session, view.printing());
     let mut observer = Mirrored::new(&mut view, follower);
     let outcome = stepwell_engine::drive(

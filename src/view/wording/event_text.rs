@@ -2,11 +2,11 @@
 
 use super::words::{count, verdict};
 use stepwell_base::failure::Failure;
-use stepwell_base::ids::StepId;
+use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::protocol::Progress;
 use stepwell_base::shell;
 use stepwell_base::visible::visible_line;
-use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind, Wait};
+use stepwell_run::event::{Event, RunEvent, StepEvent, StepEventKind, Wait};
 
 /// Most lines of a program after its failure.
 const MOST_LAST_LINES: usize = 5;
@@ -28,11 +28,8 @@ pub fn is_ending(event: &Event) -> bool {
 }
 
 /// The command that a person types to answer a waiting step.
-pub fn how_to_answer(recorded: &Recorded) -> Option<String> {
-    let Event::Step(StepEvent { step, kind: StepEventKind::Waiting { wait }, .. }) = &recorded.event else {
-        return None;
-    };
-    let run = recorded.run.to_string();
+pub fn how_to_answer(run: RunId, step: &StepId, wait: &Wait) -> Option<String> {
+    let run = run.to_string();
     match wait {
         Wait::Approval { .. } => {
             let approve = shell::stepwell("approve", [&*run, step.as_str()]);
@@ -79,6 +76,15 @@ fn describe_run(event: &RunEvent) -> Option<String> {
     })
 }
 
+/// What a step waits for.
+pub fn waits(wait: &Wait) -> String {
+    match wait {
+        Wait::Approval { prompt, .. } => format!("waits for a person: {prompt}"),
+        Wait::Signal { name } => format!("waits for the signal {name}"),
+        Wait::Run { run } => format!("waits for the child run {run}"),
+    }
+}
+
 fn describe_step(kind: &StepEventKind) -> Option<String> {
     Some(match kind {
         StepEventKind::AttemptStarted { attempt, .. } if *attempt > 1 => format!("started again (attempt {attempt})"),
@@ -93,9 +99,7 @@ fn describe_step(kind: &StepEventKind) -> Option<String> {
             // Scripts look for these words.
             format!("goes on from the checkpoint at training step {last_step}")
         }
-        StepEventKind::Waiting { wait: Wait::Approval { prompt, .. } } => format!("waits for a person: {prompt}"),
-        StepEventKind::Waiting { wait: Wait::Signal { name } } => format!("waits for the signal {name}"),
-        StepEventKind::Waiting { wait: Wait::Run { run } } => format!("waits for the child run {run}"),
+        StepEventKind::Waiting { wait } => waits(wait),
         StepEventKind::Decided { ruling } => {
             let by = ruling.approver.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
             let comment = ruling.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
