@@ -121,7 +121,12 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["rm"],
-        &["canceled", "status", "older-than", "before", "workflow", "tag"],
+        &["older-than", "before", "days", "max-age", "until", "keep-days"],
+        "`stepwell gc --keep-days 30` removes runs that ended more than 30 days ago, with `--dry-run` it only names them",
+    ),
+    (
+        &["rm"],
+        &["canceled", "status", "workflow", "tag"],
         "name the runs: `stepwell list --status canceled` shows them; `stepwell rm --failed` removes those that failed",
     ),
     (
@@ -282,6 +287,18 @@ pub(super) const OF_VERBS: &[(&[&str], &[&str], &str)] = &[
         &["logs"],
         &["timestamps", "t", "since", "until", "grep", "stderr", "stdout"],
         "a log has the bytes that the program wrote, both streams in one: `stepwell logs RUN STEP | grep TEXT`",
+    ),
+    #[cfg(feature = "train")]
+    (
+        &["generate"],
+        &["num-samples", "samples", "count", "num-return-sequences"],
+        "one text per call: another `--seed` gives another text; `stepwell batch FILE --model RUN -o OUT` answers many prompts",
+    ),
+    (
+        &["resume"],
+        &["here", "dir", "cwd", "workdir", "chdir", "path", "file", "workflow"],
+        "a run keeps the folder of its workflow file: move the folder back, or run the workflow in its new place, where finished \
+         steps are reused: `stepwell run FILE`",
     ),
     #[cfg(feature = "train")]
     (

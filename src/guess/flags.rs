@@ -19,14 +19,15 @@ pub fn flag(command: &Command, path: &[&str], unknown: &str, words: &[&str], sta
         return Some(answer);
     }
     let verb = path.join(" ");
-    let of_verb = OF_VERBS.iter().find(|(verbs, flags, _)| verbs.contains(&&*verb) && flags.contains(&name));
+    let dashed = name.replace('_', "-");
+    let of_verb = OF_VERBS.iter().find(|(verbs, flags, _)| verbs.contains(&&*verb) && flags.contains(&&*dashed));
     if let Some((_, _, answer)) = of_verb {
         return Some((*answer).to_owned());
     }
     let sets_params = command.get_arguments().any(|argument| argument.get_id() == "set");
     let params = if sets_params { params(command, words, state) } else { Map::new() };
     if !params.contains_key(&name.replace('-', "_"))
-        && let Some((_, answer)) = FLAGS.iter().find(|(flags, _)| flags.contains(&name))
+        && let Some((_, answer)) = FLAGS.iter().find(|(flags, _)| flags.contains(&&*dashed))
     {
         return has_all(command, answer).then(|| (*answer).to_owned());
     }

@@ -45,6 +45,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["settings"], &["config", "show", "--origin"]),
     (&["version"], &["--version"]),
     (&["devices", "gpu", "gpus", "system", "sinfo"], &["doctor"]),
+    (&["system prune", "system df", "image prune"], &["gc", "--dry-run"]),
     (&["scancel"], &["cancel"]),
     (&["repro", "srun", "apply"], &["run"]),
     (&["artifact list"], &["artifact", "ls"]),

@@ -105,6 +105,12 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
         ("db repair", "`stepwell db check`"),
         ("db migrate", "`stepwell db backup FOLDER`"),
         ("db vacuum", "`stepwell gc`"),
+        ("reset", "`rm -r state`"),
+        ("db drop", "`rm -r state`"),
+        ("worker status", "`stepwell doctor`"),
+        ("worker stop", "`kill`"),
+        ("plan", "`stepwell workflow validate FILE`"),
+        ("crontab", "`stepwell schedule list`"),
     ];
     for (word, verb) in pinned {
         assert!(answered(word).contains(verb), "{word}: {}", answered(word));
@@ -133,6 +139,7 @@ fn words_that_can_mean_only_one_thing_work() {
         ("artifacts base", "artifact ls base"),
         ("provenance base/a/b", "artifact provenance base/a/b"),
         ("backup x --artifacts", "db backup x --artifacts"),
+        ("system prune", "gc --dry-run"),
         ("lint w.toml", "workflow validate w.toml"),
         ("submit w.toml -S a=1", "run --detach w.toml -S a=1"),
         ("ps -a", "list -a"),

@@ -24,7 +24,8 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
     ),
     (
         &["stop", "kill", "abort", "terminate", "end"],
-        "`stepwell cancel RUN` stops a run for good, `stepwell pause RUN` until it is resumed",
+        "`stepwell cancel RUN` stops a run for good, `stepwell pause RUN` until it is resumed; Ctrl-C ends a worker, and \
+         `stepwell doctor` names its process",
     ),
     (
         &["interrupt", "suspend", "hold"],
@@ -77,7 +78,7 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
         "`stepwell metrics RUN --csv` prints every metric as CSV, `stepwell metrics RUN --json` as JSON",
     ),
     (
-        &["tensorboard", "wandb", "mlflow", "sync"],
+        &["tensorboard", "tb", "wandb", "mlflow", "sync"],
         "`tensorboard --logdir state/tensorboard` works while a run trains; `stepwell metrics RUN --tensorboard FOLDER` writes \
          event files, and `stepwell metrics RUN --csv` prints every metric for other tools",
     ),
@@ -139,7 +140,7 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
     ),
     (&["dag", "tree", "dot"], "`stepwell workflow graph FILE` draws a workflow"),
     (
-        &["branch", "clone", "copy", "checkout", "revert", "reset"],
+        &["branch", "clone", "copy", "checkout", "revert"],
         "`stepwell fork RUN --at STEP` starts a new run from a part of an earlier one",
     ),
     (
@@ -209,7 +210,7 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
         "`stepwell schedule remove NAME` removes a schedule, `stepwell schedule pause NAME` pauses it",
     ),
     (
-        &["schedule start", "schedule run"],
+        &["schedule start", "schedule run", "schedule trigger", "schedule fire", "schedule now"],
         "`stepwell run FILE` starts a workflow now, `stepwell schedule resume NAME` continues a schedule",
     ),
     (
@@ -230,6 +231,28 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
     (
         &["db migrate", "db upgrade", "db init"],
         "a newer build upgrades the database by itself; `stepwell db backup FOLDER` copies it before",
+    ),
+    (
+        &["reset", "wipe", "nuke", "db reset", "db drop", "db clear", "db delete"],
+        "stop the worker, then the shell's `rm -r state` deletes everything but exported models; `stepwell gc --keep-runs 0` \
+         removes all ended runs that are not kept",
+    ),
+    (
+        &["worker status", "worker list", "worker ls", "worker ps"],
+        "`stepwell doctor` names the engine that runs here, with its slots and pools; `stepwell list` shows the runs",
+    ),
+    (
+        &["worker stop", "worker kill", "worker restart"],
+        "Ctrl-C in its terminal, or `kill` with the process that `stepwell doctor` names, ends a worker: its steps write a \
+         checkpoint",
+    ),
+    (
+        &["plan", "preview"],
+        "`stepwell workflow validate FILE` checks a workflow without running it, `stepwell workflow graph FILE` draws it",
+    ),
+    (
+        &["crontab"],
+        "`stepwell schedule list` lists the schedules, `stepwell schedule add NAME --cron CRON FILE` adds one",
     ),
     (&["db vacuum", "db prune", "db gc"], "`stepwell gc` removes old runs and files that nothing refers to"),
 ];

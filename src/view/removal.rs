@@ -1,5 +1,6 @@
 //! Shows what `gc` and `rm` have removed, or would remove.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -9,7 +10,10 @@ use super::export_folder::ExportFolder;
 use super::output::{bytes, run_json, short_id, shown_path, table};
 use crate::error::CliError;
 use crate::session::Session;
+use stepwell_base::ids::RunId;
 use stepwell_engine::{Amount, Collected, Figure, PrunedRun, Sweep};
+use stepwell_run::run_options::Origin;
+use stepwell_store::RunRow;
 
 /// Most runs to list, unless all are asked for.
 pub const MOST_RUNS: usize = 20;
@@ -35,7 +39,28 @@ impl Removal<'_> {
         if self.sweep == Sweep::DryRun && !runs.is_empty() {
             session.out.message("hint: `stepwell keep RUN` keeps a run");
         }
+        if !runs.is_empty() {
+            let forks = self.forks(session.reader()?.runs()?.readable);
+            forks.iter().take(MOST_RUNS).for_each(|text| session.out.message(text));
+        }
         Ok(())
+    }
+
+    /// The runs that lose the first part of their curve: it is that of a removed run.
+    fn forks(&self, all: Vec<RunRow>) -> Vec<String> {
+        let removed: HashMap<RunId, &RunRow> = self.collected.pruned.iter().map(|run| (run.row.id, &run.row)).collect();
+        let left = all.into_iter().filter(|row| row.pruned_at.is_none() && !removed.contains_key(&row.id));
+        left.filter_map(|row| match row.options.origin {
+            Some(Origin::Fork { run, train_step: Some(at), .. }) => {
+                let from = removed.get(&run)?;
+                Some(format!(
+                    "note: the curve of `{}` begins at step {at}, where it was forked from `{}`",
+                    row.name, from.name
+                ))
+            }
+            _ => None,
+        })
+        .collect()
     }
 
     fn text(&self, runs: &[(&PrunedRun, Option<PathBuf>)]) -> String {
@@ -127,7 +152,7 @@ fn counted(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use stepwell_run::status::RunStatus;
-    use stepwell_store::{Annotation, RunRow};
+    use stepwell_store::Annotation;
 
     use super::*;
 
@@ -167,6 +192,11 @@ mod tests {
         let folder = PathBuf::from("/x/exports/pretrain-1-0abc01d3");
         let runs: Vec<(&PrunedRun, Option<PathBuf>)> =
             collected.pruned.iter().map(|run| (run, (run.bytes > 0).then(|| folder.clone()))).collect();
+        let mut fork = pruned("low", RunStatus::Succeeded, "2abc01d33547").row;
+        let base = collected.pruned[1].row.id;
+        fork.options.origin = Some(Origin::Fork { run: base, at: "train".into(), train_step: Some(200) });
+        let mut of_other = fork.clone();
+        of_other.options.origin = Some(Origin::Fork { run: fork.id, at: "train".into(), train_step: Some(200) });
         let plan = Removal { collected: &collected, sweep: Sweep::DryRun, most: 2, all: "--all" };
         assert_eq!(
             plan.text(&runs),
@@ -181,5 +211,7 @@ would remove 1 log or scratch file, 100 B
 exports stay: /x/exports/pretrain-1-0abc01d3
 "
         );
+        let told = "note: the curve of `low` begins at step 200, where it was forked from `pretrain-1`";
+        assert_eq!(plan.forks(vec![fork, of_other]), [told]);
     }
 }

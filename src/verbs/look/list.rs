@@ -18,6 +18,7 @@ use crate::view::output::run_json;
 pub use args::ListArgs;
 use page::{Listed, Page, page};
 use rows::{Columns, text};
+pub use sort::full_value_name;
 use stepwell_store::{Unreadable, WaitRow};
 
 pub fn list(session: &Session, args: &ListArgs) -> Result<Exit, CliError> {

@@ -74,7 +74,7 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     if let Some(attempt) = args.attempt.filter(|attempt| !args.follow && *attempt > most_attempts) {
         return Err(CliError::not_found(format!("there is no attempt {attempt}: the last one is {most_attempts}")));
     }
-    if !printed && followers.is_empty() {
+    if !printed && (followers.is_empty() || !reader.series_steps(id, None)?.is_empty()) {
         say_where(session, &reader, id, &args.run, only.as_ref())?;
     }
     if !args.follow {

@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::verbs::look::list::full_value_name;
 use crate::view::removal::{MOST_RUNS, Removal};
 use stepwell_engine::{CleanUp, Sweep, clean_up};
 use stepwell_run::retention::{Goal, KeepBest, Retention};
@@ -47,7 +48,7 @@ pub fn gc(session: &Session, args: &GcArgs) -> Result<Exit, CliError> {
     let retention = Retention {
         keep_runs: args.keep_runs.or(settings.keep_runs.value),
         keep_days: args.keep_days.or(settings.keep_days.value),
-        keep_best: keep_best(args, settings.keep_best.value.as_ref())?,
+        keep_best: keep_best(session, args, settings.keep_best.value.as_ref())?,
     };
     if !retention.has_rules() {
         session.out.message(
@@ -56,18 +57,44 @@ pub fn gc(session: &Session, args: &GcArgs) -> Result<Exit, CliError> {
         );
     }
     let sweep = if args.dry_run { Sweep::DryRun } else { Sweep::Remove };
+    let rules = rules(&retention);
     let collected = clean_up(session.state_dir(), &CleanUp::Collect { retention }, sweep)?;
     let most = if args.all { usize::MAX } else { MOST_RUNS };
     Removal { collected: &collected, sweep, most, all: "--all" }.report(session)?;
+    if let Some(rules) = rules {
+        session.out.message(&format!("note: {rules}; `stepwell keep` holds single runs"));
+    }
     Ok(Exit::Ok)
 }
 
+/// What stays, in words: rules count for each workflow alone, which few expect.
+fn rules(retention: &Retention) -> Option<String> {
+    let Retention { keep_runs, keep_days, keep_best } = retention;
+    let parts = [
+        keep_runs.map(|count| format!("the newest {count}")),
+        keep_best.as_ref().map(|KeepBest { count, by, goal }| {
+            let end = match goal {
+                Goal::Min => "lowest",
+                Goal::Max => "highest",
+            };
+            format!("the {count} with the {end} `{by}`")
+        }),
+        keep_days.map(|days| format!("those of the last {days} days")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("of the ended runs of each workflow stay {}", parts.join(", and ")))
+}
+
 /// The rule of the settings with what the flags change.
-fn keep_best(args: &GcArgs, settings: Option<&KeepBest>) -> Result<Option<KeepBest>, CliError> {
+fn keep_best(session: &Session, args: &GcArgs, settings: Option<&KeepBest>) -> Result<Option<KeepBest>, CliError> {
     if args.keep_best.is_none() && args.by.is_none() && args.goal.is_none() {
         return Ok(settings.cloned());
     }
-    let by = args.by.clone().or_else(|| settings.map(|rule| rule.by.clone()));
+    let by = match &args.by {
+        Some(by) => Some(full_value_name(&session.reader()?, "--by", by)?),
+        None => None,
+    };
+    let by = by.or_else(|| settings.map(|rule| rule.by.clone()));
     let count = args.keep_best.or_else(|| settings.map(|rule| rule.count));
     match (by, count) {
         (Some(by), Some(count)) => {
@@ -78,5 +105,21 @@ fn keep_best(args: &GcArgs, settings: Option<&KeepBest>) -> Result<Option<KeepBe
             .hint("for example `stepwell gc --keep-best 3 --by eval.bits_per_byte --dry-run`")),
         (Some(by), None) => Err(CliError::usage("`--by` needs a number of runs to keep")
             .hint(format!("for example `stepwell gc --keep-best 3 --by {by} --dry-run`"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_are_told_in_words() {
+        assert_eq!(rules(&Retention::default()), None);
+        let best = KeepBest { count: 1, by: "train.loss".to_owned(), goal: Goal::Min };
+        let all = Retention { keep_runs: Some(3), keep_days: Some(7), keep_best: Some(best) };
+        assert_eq!(
+            rules(&all).unwrap(),
+            "of the ended runs of each workflow stay the newest 3, and the 1 with the lowest `train.loss`, and those of the last 7 days"
+        );
     }
 }

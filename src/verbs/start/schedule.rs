@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-use crate::view::output::table;
+use crate::view::output::{shown_path, table};
 use add::AddArgs;
 use backfill::BackfillArgs;
 use stepwell_engine::{self, timetable};
@@ -94,6 +94,7 @@ fn list(session: &Session) -> Result<Exit, CliError> {
     let is_overdue =
         rows.iter().zip(&times).any(|(row, times)| upcoming(row, times.as_ref()).is_some_and(|next| next < now));
     session.out.document(&human, list_json(&rows))?;
+    rows.iter().filter_map(gone).for_each(|text| session.out.message(&text));
     if is_overdue && EngineLock::holder(session.state_dir()).is_none() {
         session.out.message("hint: no engine is running: `stepwell worker` starts what is overdue");
     }
@@ -117,7 +118,19 @@ fn show(session: &Session, name: &str) -> Result<Exit, CliError> {
         text.push_str(&format!("{key:<12} {shown}\n"));
     }
     session.out.document(&text, json!({ "schedule": value }))?;
+    gone(&row).iter().for_each(|text| session.out.message(text));
     Ok(Exit::Ok)
+}
+
+/// A warning if the folder with the programs of the workflow is not where it was.
+fn gone(row: &ScheduleRow) -> Option<String> {
+    let folder = &row.options.project.as_ref().filter(|project| !project.folder.is_dir())?.folder;
+    Some(format!(
+        "warning: schedule `{}` has its programs in `{}`, which does not exist: put the folder back, or remove the schedule and add \
+         it from the new place",
+        row.name,
+        folder.display()
+    ))
 }
 
 fn change(
@@ -170,6 +183,7 @@ fn describe(row: &ScheduleRow, times: Option<&Timetable>) -> Value {
         "time_zone": row.time_zone,
         "workflow": row.spec.name,
         "params": row.spec.params,
+        "folder": row.options.project.as_ref().map(|project| shown_path(&project.folder)),
         "catch_up": catch_up,
         "priority": row.options.priority,
         "created_at": row.created_at,

@@ -47,6 +47,17 @@ const SETTINGS: &[&[&str]] = &[
     &["schedule", "scheduler", "lr_schedule", "lr_scheduler", "lr_scheduler_type"],
     &["checkpoint_every", "save_every", "save_steps", "save_interval", "checkpoint_interval", "checkpoint_steps"],
     &["keep_checkpoints", "save_total_limit", "keep", "keep_last"],
+    &[
+        "validation_every",
+        "eval_interval",
+        "eval_every",
+        "eval_steps",
+        "val_interval",
+        "val_every",
+        "val_check_interval",
+    ],
+    &["no_improvement", "patience", "early_stopping", "early_stopping_patience"],
+    &["sample_every", "sample_interval", "sample_steps"],
     &["precision", "dtype", "amp", "fp16", "bf16", "mixed_precision"],
     &["seed", "random_seed", "rng", "rng_seed"],
     &["device", "gpu", "gpus", "cuda", "accelerator"],
@@ -58,6 +69,11 @@ const SETTINGS: &[&[&str]] = &[
 
 /// Names without an exact counterpart: the setting to use, and why.
 const REMARKS: &[(&[&str], &str, &str)] = &[
+    (
+        &["warmup", "warmup_steps", "warmup_iters", "warmup_ratio", "num_warmup_steps"],
+        "schedule",
+        "the rate rises over the first steps by itself; a workflow of your own sets `schedule = { warmup_steps = N }` of `train`",
+    ),
     (
         &["epochs", "epoch", "n_epochs", "num_epochs", "max_epochs", "num_train_epochs"],
         "steps",

@@ -34,6 +34,7 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
         return Ok(reasons);
     };
     let earlier = Earlier::load(situation, before)?;
+    reasons.extend(removed_source(situation, before, &earlier)?);
     let Some(old) = &previous.with else {
         reasons.push(Reason::new("not_started", format!("it ran because it did not start in {}", earlier.label)));
         return Ok(reasons);
@@ -44,10 +45,28 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
         reasons.extend(changes.into_iter().map(|change| changed(situation, change, &previous, step, &earlier)));
     } else if previous.key != step.key {
         reasons.push(version_changed(&previous, step));
-    } else if reasons.is_empty() {
+    } else if reasons.iter().all(|reason| reason.code == "source_removed") {
         reasons.push(nothing_changed(situation, &previous, step, &earlier)?);
     }
     Ok(reasons)
+}
+
+/// Says that the run to compare with is another one than the run that this one repeats.
+fn removed_source(situation: &Situation<'_>, before: RunId, earlier: &Earlier) -> Result<Option<Reason>, CliError> {
+    let Some(source) = situation.run.options.origin.as_ref().and_then(Origin::source).filter(|run| *run != before)
+    else {
+        return Ok(None);
+    };
+    let row = situation.reader.run(source)?;
+    Ok(row.pruned_at.is_some().then(|| {
+        let message = format!(
+            "run {} ({}), which it repeats a part of, was removed: it is compared with {}",
+            row.name,
+            short_id(source),
+            earlier.label
+        );
+        Reason::new("source_removed", message)
+    }))
 }
 
 /// The earlier run that a step is compared with.

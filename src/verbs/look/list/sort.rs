@@ -65,13 +65,9 @@ impl Key {
         let of: HashMap<RunId, Value> = params.iter().filter_map(of).collect();
         if of.is_empty() && !runs.is_empty() {
             let values = known_values(reader, runs);
-            let of_steps: Vec<&str> =
-                values.iter().filter(|known| known.rsplit('.').next() == Some(key)).map(String::as_str).collect();
-            return match of_steps.as_slice() {
-                [] => Err(unknown(key, values, runs, &params)),
-                [one] => Key::find(reader, one, runs),
-                many => Err(CliError::usage(format!("several steps have a value `{key}`"))
-                    .hint(format!("name one: `--sort {}`", many.join("`, `--sort ")))),
+            return match with_step("--sort", key, &values)? {
+                None => Err(unknown(key, values, runs, &params)),
+                Some(one) => Key::find(reader, one, runs),
             };
         }
         Ok(Key::Values { of, best: Better::Lower })
@@ -92,6 +88,30 @@ impl Key {
             Key::Values { best, .. } => *best,
         }
     }
+}
+
+/// The value as STEP.VALUE, if only one step has it; `None` if none has.
+fn with_step<'a>(flag: &str, value: &str, known: &'a [String]) -> Result<Option<&'a str>, CliError> {
+    let of_steps: Vec<&str> =
+        known.iter().filter(|known| known.rsplit('.').next() == Some(value)).map(String::as_str).collect();
+    match of_steps.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        many => Err(CliError::usage(format!("several steps have a value `{value}`"))
+            .hint(format!("name one: `{flag} {}`", many.join(&format!("`, `{flag} "))))),
+    }
+}
+
+/// Adds the step to a value that is named without one, if only one step of the newest runs has it.
+///
+/// # Errors
+/// When several steps have it.
+pub fn full_value_name(reader: &Reader, flag: &str, value: &str) -> Result<String, CliError> {
+    if value.contains('.') {
+        return Ok(value.to_owned());
+    }
+    let known = known_values(reader, &reader.ended_runs(MOST_RUNS)?.readable);
+    Ok(with_step(flag, value, &known)?.unwrap_or(value).to_owned())
 }
 
 /// For a fan-out, the best value of its items.
