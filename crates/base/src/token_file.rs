@@ -11,13 +11,15 @@
 //! 40  bos       u32
 //! 44  eos       u32
 //! 48  vocab     u32, size of the tokenizer's vocabulary
-//! 52  zero
+//! 52  unit      u32 = 0, 1 with documents in pairs, 2 with documents that have a label
+//! 56  zero
 //! 64  documents x u64   end of each document, in tokens from the start of the file's tokens
 //! ..  tokens x width    ids, little-endian
 //! ..  version 2: tokens / 8 bytes, rounded up: bit `t % 8` of byte `t / 8` is 1 when token `t` is learned
 //! ```
 //! Each document of version 1 is stored as `BOS text EOS`, and all of it is learned. A document of version 2 is what its
-//! step made of an example: the prompt is not learned. All integers are little-endian.
+//! step made of an example: the prompt is not learned. In pairs, documents are a chosen and a rejected answer in turn. With
+//! labels, the bit of a document's first token, which no token before it predicts, is 1 if its answer is desirable. All integers are little-endian.
 
 pub const MAGIC: &[u8; 8] = b"SWTOKENS";
 pub const HEADER_LEN: usize = 64;
@@ -44,6 +46,18 @@ impl Width {
     }
 }
 
+/// What an example is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Unit {
+    /// A document.
+    #[default]
+    Document,
+    /// Two documents: a chosen answer and a rejected one.
+    Pair,
+    /// A document with a label.
+    Labelled,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header {
     pub width: Width,
@@ -55,6 +69,7 @@ pub struct Header {
     pub vocab: u32,
     /// A mask behind the ids tells which tokens are learned.
     pub masked: bool,
+    pub unit: Unit,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +80,10 @@ pub enum TokenFileError {
     Version(u32),
     #[error("token width {0} is neither 2 nor 4 bytes")]
     Width(u32),
+    #[error("token file has examples of an unknown kind, {0}")]
+    Unit(u32),
+    #[error("token file has {0} documents, which are no pairs")]
+    HalfPair(u64),
     #[error("token file has {actual} bytes, its header asks for {expected}")]
     Length { expected: u64, actual: u64 },
 }
@@ -81,6 +100,12 @@ impl Header {
         out[40..44].copy_from_slice(&self.bos.to_le_bytes());
         out[44..48].copy_from_slice(&self.eos.to_le_bytes());
         out[48..52].copy_from_slice(&self.vocab.to_le_bytes());
+        let unit: u32 = match self.unit {
+            Unit::Document => 0,
+            Unit::Pair => 1,
+            Unit::Labelled => 2,
+        };
+        out[52..56].copy_from_slice(&unit.to_le_bytes());
         out
     }
 
@@ -113,7 +138,16 @@ impl Header {
             eos: word(44),
             vocab: word(48),
             masked,
+            unit: match word(52) {
+                0 => Unit::Document,
+                1 => Unit::Pair,
+                2 => Unit::Labelled,
+                other => return Err(TokenFileError::Unit(other)),
+            },
         };
+        if header.unit == Unit::Pair && !header.documents.is_multiple_of(2) {
+            return Err(TokenFileError::HalfPair(header.documents));
+        }
         let expected = header.file_len();
         if expected != file.len() as u128 {
             let expected = u64::try_from(expected).unwrap_or(u64::MAX);
@@ -157,6 +191,7 @@ mod tests {
                 eos: 1,
                 vocab: 300,
                 masked,
+                unit: if masked { Unit::Pair } else { Unit::Document },
             };
             let mut file = header.encode().to_vec();
             file.extend_from_slice(&[0; 2 * 8 + 9 * 2]);
@@ -165,6 +200,8 @@ mod tests {
             assert_eq!(Header::decode(&file), Ok(header));
             file.pop();
             assert!(matches!(Header::decode(&file), Err(TokenFileError::Length { .. })));
+            file[52] = 9;
+            assert_eq!(Header::decode(&file), Err(TokenFileError::Unit(9)));
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::options::TrainOptions;
 use crate::error::BenchError;
 use stepwell_base::rng::{Rng, derive_seed};
-use stepwell_base::token_file::{Header, Width};
+use stepwell_base::token_file::{Header, Unit, Width};
 use stepwell_train::data::{Sampler, TokenShard, TokenStream};
 use stepwell_train::model::config::ModelConfig;
 use stepwell_train::model::weight_specs;
@@ -131,7 +131,17 @@ impl Material {
         let tokens = samples * self.shape.context as u64 + 1;
         let width = Width::for_vocab(vocab);
         let text_bytes = 4 * tokens;
-        let header = Header { width, documents: 1, tokens, text_bytes, bos: BOS, eos: EOS, vocab, masked: false };
+        let header = Header {
+            width,
+            documents: 1,
+            tokens,
+            text_bytes,
+            bos: BOS,
+            eos: EOS,
+            vocab,
+            masked: false,
+            unit: Unit::Document,
+        };
         let mut bytes = header.encode().to_vec();
         bytes.extend_from_slice(&tokens.to_le_bytes());
         let mut rng = Rng::new(derive_seed(SEED, "bench/text", 0));
@@ -219,6 +229,8 @@ mod tests {
                 eos: EOS,
                 vocab,
                 masked: false,
+                unit: Unit::Document,
+                unit: Unit::Document,
             };
             let ends = (1..=documents).flat_map(|document| (40 * document / documents).to_le_bytes());
             let ids = (0..40u16).flat_map(u16::to_le_bytes);

@@ -16,6 +16,7 @@ use crate::handler::{Highlight, StepContext, StepError, StepHandler, Surrounding
 use crate::infer::{Source, digest_of, missing_sources, model_files_at};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::{Failure, FailureKind};
+use stepwell_base::token_file::Unit;
 use stepwell_models::{Model, ModelFiles};
 use stepwell_workflow::catalog::{Given, Gives};
 
@@ -61,19 +62,7 @@ impl StepHandler for SftTokenize {
     }
 
     fn fingerprint_in(&self, with: &Value, surroundings: &Surroundings<'_>) -> Result<Value, Failure> {
-        let arguments: Arguments = arguments(with)?;
-        let mut digests = Map::new();
-        if let Some(path) = arguments.rows_path(surroundings.project) {
-            let mut hasher = blake3::Hasher::new();
-            let read = File::open(&path).and_then(|file| hasher.update_reader(file).map(drop));
-            read.map_err(|error| Failure::io(format!("cannot read `{}`", path.display()), &error))?;
-            digests.insert("rows".to_owned(), json!(hasher.finalize().to_hex().as_str()));
-        }
-        if let Some(path) = arguments.model.path(surroundings.project) {
-            let files = ModelFiles::at(&path).map_err(unusable)?;
-            digests.insert("model".to_owned(), json!(digest_of(&files)?));
-        }
-        Ok(Value::Object(digests))
+        fingerprint_of(&arguments(with)?, surroundings)
     }
 
     fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {
@@ -95,7 +84,7 @@ impl StepHandler for SftTokenize {
             Source::Path(path) => format!("`{path}`"),
         };
         let mut lines = Lines::open(&path)?;
-        let mut writer = TokenWriter::create(context, encoder.vocabulary)?;
+        let mut writer = TokenWriter::create(context, encoder.vocabulary, Unit::Document)?;
         let (mut refused, mut rows, mut ends) = (RefusedRows::default(), 0, 0);
         loop {
             let batch = lines.next(AT_ONCE)?;
@@ -149,6 +138,25 @@ impl StepHandler for SftTokenize {
         let tokens = writer.publish(context)?;
         Ok(Outputs::of([("tokens", tokens), ("report", report)], values))
     }
+}
+
+/// Digests of the rows and of the model, if they are named by their paths.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn fingerprint_of(arguments: &Arguments, surroundings: &Surroundings<'_>) -> Result<Value, Failure> {
+    let mut digests = Map::new();
+    if let Some(path) = arguments.rows_path(surroundings.project) {
+        let mut hasher = blake3::Hasher::new();
+        let read = File::open(&path).and_then(|file| hasher.update_reader(file).map(drop));
+        read.map_err(|error| Failure::io(format!("cannot read `{}`", path.display()), &error))?;
+        digests.insert("rows".to_owned(), json!(hasher.finalize().to_hex().as_str()));
+    }
+    if let Some(path) = arguments.model.path(surroundings.project) {
+        let files = ModelFiles::at(&path).map_err(unusable)?;
+        digests.insert("model".to_owned(), json!(digest_of(&files)?));
+    }
+    Ok(Value::Object(digests))
 }
 
 fn unusable(error: stepwell_models::ModelError) -> Failure {

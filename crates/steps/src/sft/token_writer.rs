@@ -7,7 +7,7 @@ use crate::handler::StepContext;
 use crate::partial::GrowingFile;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
-use stepwell_base::token_file::{Header, MEDIA_TYPE, Width};
+use stepwell_base::token_file::{Header, MEDIA_TYPE, Unit, Width};
 use stepwell_models::Example;
 
 /// Special tokens and size of the tokenizer.
@@ -20,6 +20,7 @@ pub struct Vocabulary {
 
 pub struct TokenWriter {
     vocabulary: Vocabulary,
+    unit: Unit,
     ids: GrowingFile,
     ends: GrowingFile,
     mask: GrowingFile,
@@ -36,10 +37,25 @@ fn failure(error: io::Error) -> Failure {
 }
 
 impl TokenWriter {
-    pub fn create(context: &StepContext<'_>, vocabulary: Vocabulary) -> Result<TokenWriter, Failure> {
+    pub fn create(context: &StepContext<'_>, vocabulary: Vocabulary, unit: Unit) -> Result<TokenWriter, Failure> {
         let file = |name: &str| GrowingFile::create(&context.scratch().join(name)).map_err(failure);
         let (ids, ends, mask) = (file("ids.partial")?, file("ends.partial")?, file("mask.partial")?);
-        Ok(TokenWriter { vocabulary, ids, ends, mask, open: 0, documents: 0, tokens: 0, learned: 0, text_bytes: 0 })
+        Ok(TokenWriter {
+            vocabulary,
+            unit,
+            ids,
+            ends,
+            mask,
+            open: 0,
+            documents: 0,
+            tokens: 0,
+            learned: 0,
+            text_bytes: 0,
+        })
+    }
+
+    pub fn unit(&self) -> Unit {
+        self.unit
     }
 
     /// Appends an example of so many bytes of text.
@@ -81,6 +97,7 @@ impl TokenWriter {
             eos,
             vocab: size,
             masked: true,
+            unit: self.unit,
         };
         let failed = |error| write_failure("the token file", &error);
         let mut out = BufWriter::new(context.artifacts.writer(MEDIA_TYPE)?);

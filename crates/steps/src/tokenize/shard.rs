@@ -12,7 +12,7 @@ use crate::partial::{FileState, GrowingFile, ResumeError};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
-use stepwell_base::token_file::{Header, MEDIA_TYPE, Width};
+use stepwell_base::token_file::{Header, MEDIA_TYPE, Unit, Width};
 
 /// Position up to which the shard is encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -148,6 +148,7 @@ impl Shard {
             eos: encoder.eos,
             vocab: encoder.vocab,
             masked: false,
+            unit: Unit::Document,
         };
         let failure = |error| write_failure("the token file", &error);
         let mut out = BufWriter::new(context.artifacts.writer(MEDIA_TYPE)?);

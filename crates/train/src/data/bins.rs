@@ -11,6 +11,8 @@ use super::stream::TokenStream;
 #[derive(Clone, Debug, Default)]
 pub struct Bins {
     rows: Vec<Vec<Range<u64>>>,
+    /// Place of each row's first example in the stream; empty for rows of several examples.
+    documents: Vec<u64>,
     /// Examples that are longer than a row: what follows is left out.
     pub cut: u64,
     /// Examples of which a row would learn nothing.
@@ -29,7 +31,30 @@ impl Bins {
     /// [`DataError::NothingLearned`] when no example teaches anything.
     pub fn single(stream: &TokenStream, context: usize) -> Result<Bins, DataError> {
         let (bins, examples) = Bins::examples(stream, context)?;
-        Ok(Bins { rows: examples.into_iter().map(|example| vec![example]).collect(), ..bins })
+        let (documents, rows) = examples.into_iter().map(|(document, example)| (document, vec![example])).unzip();
+        Ok(Bins { rows, documents, ..bins })
+    }
+
+    /// Two examples per row, each padded to the context: a chosen answer and a rejected one. A pair is left out if one of them
+    /// teaches nothing.
+    ///
+    /// # Errors
+    /// [`DataError::NothingLearned`] when no pair teaches anything.
+    pub fn pairs(stream: &TokenStream, context: usize) -> Result<Bins, DataError> {
+        let (mut bins, examples) = Bins::examples(stream, context)?;
+        for pair in examples.windows(2) {
+            let [(document, chosen), (next, rejected)] = pair else { continue };
+            if document.is_multiple_of(2) && *next == document + 1 {
+                bins.rows.push(vec![chosen.clone(), rejected.clone()]);
+                bins.documents.push(*document);
+            }
+        }
+        if bins.rows.is_empty() { Err(DataError::NothingLearned) } else { Ok(bins) }
+    }
+
+    /// Place in the stream of the first example of row `index`.
+    pub fn document(&self, index: u64) -> Option<u64> {
+        self.documents.get(index as usize).copied()
     }
 
     /// Several examples per row: the longest first, each into the fullest row that has room (best fit, decreasing). Examples
@@ -38,7 +63,8 @@ impl Bins {
     /// # Errors
     /// [`DataError::NothingLearned`] when no example teaches anything.
     pub fn best_fit(stream: &TokenStream, context: usize) -> Result<Bins, DataError> {
-        let (bins, mut examples) = Bins::examples(stream, context)?;
+        let (bins, examples) = Bins::examples(stream, context)?;
+        let mut examples: Vec<Range<u64>> = examples.into_iter().map(|(_, example)| example).collect();
         examples.sort_by_key(|example| std::cmp::Reverse(inputs(example)));
         let mut rows: Vec<Vec<Range<u64>>> = Vec::new();
         // Rows by the inputs that they have room for.
@@ -69,14 +95,14 @@ impl Bins {
         Ok(Bins { rows, ..bins })
     }
 
-    /// The examples that teach something, and how many do not or are cut.
-    fn examples(stream: &TokenStream, context: usize) -> Result<(Bins, Vec<Range<u64>>), DataError> {
+    /// The examples that teach something, with their places in the stream, and how many do not or are cut.
+    fn examples(stream: &TokenStream, context: usize) -> Result<(Bins, Vec<(u64, Range<u64>)>), DataError> {
         if context == 0 {
             return Err(DataError::NoContext);
         }
         let (mut bins, mut examples) = (Bins::default(), Vec::new());
         let mut learned = Vec::new();
-        for example in stream.document_ranges() {
+        for (document, example) in (0..).zip(stream.document_ranges()) {
             let kept = kept(&example, context);
             learned.clear();
             stream.read_learned(kept.clone(), &mut learned);
@@ -85,7 +111,7 @@ impl Bins {
                 continue;
             }
             bins.cut += u64::from(kept != example);
-            examples.push(kept);
+            examples.push((document, kept));
         }
         if examples.is_empty() { Err(DataError::NothingLearned) } else { Ok((bins, examples)) }
     }
@@ -94,25 +120,42 @@ impl Bins {
         self.rows.len() as u64
     }
 
+    /// The two examples of row `index` one behind the other, each padded to `context` and with positions of its own.
+    pub fn pair(&self, stream: &TokenStream, index: u64, context: usize) -> PackedRow {
+        let mut pair = PackedRow::default();
+        for example in &self.rows[index as usize] {
+            let row = row_of(stream, std::slice::from_ref(example), context);
+            pair.ids.extend(row.ids);
+            pair.targets.extend(row.targets);
+            pair.starts.extend(row.starts);
+        }
+        pair
+    }
+
     /// Row `index`, padded to `context`.
     pub fn row(&self, stream: &TokenStream, index: u64, context: usize) -> PackedRow {
-        let mut row = PackedRow::default();
-        let (mut tokens, mut learned) = (Vec::new(), Vec::new());
-        for example in &self.rows[index as usize] {
-            tokens.clear();
-            learned.clear();
-            stream.read(example.clone(), &mut tokens);
-            stream.read_learned(example.clone(), &mut learned);
-            let start = row.ids.len() as u32;
-            let inputs = inputs(example);
-            row.ids.extend_from_slice(&tokens[..inputs]);
-            let targets = tokens[1..].iter().zip(&learned[1..]);
-            row.targets.extend(targets.map(|(token, learned)| if *learned { *token as i32 } else { NOT_COUNTED }));
-            row.starts.extend(std::iter::repeat_n(start, inputs));
-        }
-        row.pad(context, stream.header().eos);
-        row
+        row_of(stream, &self.rows[index as usize], context)
     }
+}
+
+/// The examples one behind the other, padded to `context`.
+fn row_of(stream: &TokenStream, examples: &[Range<u64>], context: usize) -> PackedRow {
+    let mut row = PackedRow::default();
+    let (mut tokens, mut learned) = (Vec::new(), Vec::new());
+    for example in examples {
+        tokens.clear();
+        learned.clear();
+        stream.read(example.clone(), &mut tokens);
+        stream.read_learned(example.clone(), &mut learned);
+        let start = row.ids.len() as u32;
+        let inputs = inputs(example);
+        row.ids.extend_from_slice(&tokens[..inputs]);
+        let targets = tokens[1..].iter().zip(&learned[1..]);
+        row.targets.extend(targets.map(|(token, learned)| if *learned { *token as i32 } else { NOT_COUNTED }));
+        row.starts.extend(std::iter::repeat_n(start, inputs));
+    }
+    row.pad(context, stream.header().eos);
+    row
 }
 
 /// Inputs of a kept example.
@@ -124,8 +167,9 @@ fn inputs(example: &Range<u64>) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::fixtures::examples;
+    use super::super::fixtures::{examples, examples_of};
     use super::*;
+    use stepwell_base::token_file::Unit;
 
     /// An example of `prompt` tokens that are not learned, and `answer` that are.
     fn example(first: u32, prompt: usize, answer: usize) -> Vec<(u32, bool)> {
@@ -177,6 +221,31 @@ mod tests {
         let nothing = super::tests::stream(&[example(50, 5, 0)]);
         assert!(matches!(Bins::single(&nothing, 4), Err(DataError::NothingLearned)));
         assert!(matches!(Bins::best_fit(&nothing, 0), Err(DataError::NoContext)));
+    }
+
+    #[test]
+    fn pairs_are_two_rows_and_half_of_a_pair_is_none() {
+        let documents = [
+            example(10, 2, 2),
+            example(20, 2, 1),
+            example(30, 9, 1),
+            example(40, 1, 1),
+            example(50, 1, 2),
+            example(60, 1, 1),
+        ];
+        let documents: Vec<&[(u32, bool)]> = documents.iter().map(Vec::as_slice).collect();
+        let stream = TokenStream::new(vec![examples_of(Unit::Pair, &documents)]).unwrap();
+        let bins = Bins::pairs(&stream, 4).unwrap();
+        assert_eq!((bins.len(), bins.left_out, bins.document(0), bins.document(1)), (2, 1, Some(0), Some(4)));
+        assert_eq!(
+            bins.pair(&stream, 0, 4),
+            PackedRow {
+                ids: vec![10, 11, 12, 1, 20, 21, 1, 1],
+                targets: vec![-1, 12, 13, -1, -1, 22, -1, -1],
+                starts: vec![0, 0, 0, 3, 0, 0, 2, 3]
+            }
+        );
+        assert_eq!(bins.pair(&stream, 1, 4).ids[..4], [50, 51, 1, 1]);
     }
 
     proptest! {

@@ -1,15 +1,24 @@
 //! Token files for tests: BOS is 0, EOS is 1.
 
 use super::shard::TokenShard;
-use stepwell_base::token_file::{Header, Width};
+use stepwell_base::token_file::{Header, Unit, Width};
 
 pub fn file(documents: &[&[u32]], vocab: u32) -> Vec<u8> {
     let tokens: u64 = documents.iter().map(|document| document.len() as u64 + 2).sum();
     let text_bytes = tokens;
     let documents_in_all = documents.len() as u64;
     let width = Width::U16;
-    let header =
-        Header { width, documents: documents_in_all, tokens, text_bytes, bos: 0, eos: 1, vocab, masked: false };
+    let header = Header {
+        width,
+        documents: documents_in_all,
+        tokens,
+        text_bytes,
+        bos: 0,
+        eos: 1,
+        vocab,
+        masked: false,
+        unit: Unit::Document,
+    };
     let mut bytes = header.encode().to_vec();
     let mut end = 0u64;
     for document in documents {
@@ -26,11 +35,25 @@ pub fn file(documents: &[&[u32]], vocab: u32) -> Vec<u8> {
 
 /// Examples as they are, each a list of tokens and whether it is learned.
 pub fn examples(documents: &[&[(u32, bool)]]) -> TokenShard {
+    examples_of(Unit::Document, documents)
+}
+
+/// The same, with another unit.
+pub fn examples_of(unit: Unit, documents: &[&[(u32, bool)]]) -> TokenShard {
     let all: Vec<(u32, bool)> = documents.iter().flat_map(|document| document.iter().copied()).collect();
     let (tokens, documents_in_all) = (all.len() as u64, documents.len() as u64);
     let width = Width::U32;
-    let header =
-        Header { width, documents: documents_in_all, tokens, text_bytes: 0, bos: 0, eos: 1, vocab: 300, masked: true };
+    let header = Header {
+        width,
+        documents: documents_in_all,
+        tokens,
+        text_bytes: 0,
+        bos: 0,
+        eos: 1,
+        vocab: 300,
+        masked: true,
+        unit,
+    };
     let mut bytes = header.encode().to_vec();
     let mut end = 0u64;
     for document in documents {

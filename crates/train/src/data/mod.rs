@@ -16,6 +16,6 @@ pub use error::DataError;
 pub use mixture::Mixture;
 pub use order::{Permutation, order};
 pub use packing::{NOT_COUNTED, PackedRow, Packing, PackingKind, row_at};
-pub use sampler::{RowShape, Sampler, Taken};
+pub use sampler::{Example, RowShape, Sampler, Taken};
 pub use shard::TokenShard;
 pub use stream::TokenStream;

@@ -22,6 +22,8 @@ pub enum PackingKind {
     None,
     /// As many whole documents in each row as fit (best fit, decreasing): the same, with less padding.
     BestFit,
+    /// The chosen and the rejected answer of a pair in two rows: for `preference`, which chooses it by itself.
+    Pairs,
 }
 
 impl PackingKind {
@@ -43,9 +45,10 @@ enum Rows {
     /// target of exactly one sample.
     Wrapped(u64),
     Bins(Bins),
+    Pairs(Bins),
 }
 
-/// One row of a batch, each field of length `context`.
+/// One row of a batch, each field of length `context`; of a pair, of twice that.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PackedRow {
     pub ids: Vec<u32>,
@@ -77,6 +80,7 @@ impl Packing {
             PackingKind::Wrapped => return Packing::new(stream, context),
             PackingKind::None => Rows::Bins(Bins::single(stream, context)?),
             PackingKind::BestFit => Rows::Bins(Bins::best_fit(stream, context)?),
+            PackingKind::Pairs => Rows::Pairs(Bins::pairs(stream, context)?),
         };
         Ok(Packing { context, rows })
     }
@@ -85,7 +89,7 @@ impl Packing {
     pub fn samples(&self) -> u64 {
         match &self.rows {
             Rows::Wrapped(samples) => *samples,
-            Rows::Bins(bins) => bins.len(),
+            Rows::Bins(bins) | Rows::Pairs(bins) => bins.len(),
         }
     }
 
@@ -94,7 +98,7 @@ impl Packing {
     pub fn lost(&self) -> (u64, u64) {
         match &self.rows {
             Rows::Wrapped(_) => (0, 0),
-            Rows::Bins(bins) => (bins.cut, bins.left_out),
+            Rows::Bins(bins) | Rows::Pairs(bins) => (bins.cut, bins.left_out),
         }
     }
 
@@ -111,6 +115,15 @@ impl Packing {
         match &self.rows {
             Rows::Wrapped(_) => row_at(stream, index * self.context as u64, self.context),
             Rows::Bins(bins) => bins.row(stream, index, self.context),
+            Rows::Pairs(bins) => bins.pair(stream, index, self.context),
+        }
+    }
+
+    /// Place in the stream of the first document of a sample that has whole ones.
+    pub fn document(&self, index: u64) -> Option<u64> {
+        match &self.rows {
+            Rows::Wrapped(_) => None,
+            Rows::Bins(bins) | Rows::Pairs(bins) => bins.document(index),
         }
     }
 }

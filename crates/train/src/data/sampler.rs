@@ -7,6 +7,7 @@ use super::mixture::Mixture;
 use super::order::Permutation;
 use super::packing::{PackedRow, Packing, PackingKind};
 use super::stream::TokenStream;
+use stepwell_base::token_file::Unit;
 
 /// Samples of one phase in their shuffled order, epoch after epoch without end. With several sources, each has epochs of
 /// its own.
@@ -54,6 +55,15 @@ pub struct Taken {
     pub samples: u64,
     /// How many times the source is seen.
     pub epochs: f64,
+}
+
+/// An example that is learned from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Example {
+    /// Place of its first document in its source.
+    pub document: u64,
+    /// Label of its answer, in a file of labelled ones.
+    pub desirable: bool,
 }
 
 /// The permutation that was used last.
@@ -161,6 +171,32 @@ impl Sampler {
                 (number, order.at(index % samples))
             })
             .collect()
+    }
+
+    /// The examples of the rows at places `cursor..cursor + count` of the phase, if each row or pair of rows is one.
+    pub fn examples(&self, cursor: u64, count: u64) -> Vec<Example> {
+        let example = |(number, sample): (usize, u64)| {
+            let Source { stream, packing, .. } = &self.sources[number];
+            let document = packing.document(sample)?;
+            Some(Example { document, desirable: stream.label(document) })
+        };
+        self.picks(cursor, count).into_iter().filter_map(example).collect()
+    }
+
+    /// Token that fills rows.
+    pub fn eos(&self) -> u32 {
+        self.sources[0].stream.header().eos
+    }
+
+    /// Number of sources.
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Documents of the first source, and what its examples are made of.
+    pub fn documents(&self) -> (u64, Unit) {
+        let stream = &self.sources[0].stream;
+        (stream.documents(), stream.header().unit)
     }
 
     /// Rows at places `cursor..cursor + count` of the phase.

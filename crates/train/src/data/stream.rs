@@ -102,6 +102,19 @@ impl TokenStream {
         }
     }
 
+    /// Label of a document, in a file of labelled ones: the bit of its first token, which nothing predicts.
+    pub fn label(&self, document: u64) -> bool {
+        let mut before = 0;
+        for shard in &self.shards {
+            let number = document - before;
+            if number < shard.header().documents {
+                return shard.learns(if number == 0 { 0 } else { shard.document_end(number - 1) });
+            }
+            before += shard.header().documents;
+        }
+        false
+    }
+
     /// Range of every document in the stream, in order.
     pub fn document_ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.shards.iter().zip(&self.starts).flat_map(|(shard, base)| {
@@ -141,7 +154,10 @@ impl TokenStream {
 }
 
 fn same_tokenizer(first: &TokenShard, shard: &TokenShard) -> Result<(), DataError> {
-    let fields = |header: &Header| [("vocabulary", header.vocab), ("bos", header.bos), ("eos", header.eos)];
+    let fields = |header: &Header| {
+        let unit = header.unit as u32;
+        [("vocabulary", header.vocab), ("bos", header.bos), ("eos", header.eos), ("the kind of examples", unit)]
+    };
     for ((what, expected), (_, actual)) in fields(first.header()).into_iter().zip(fields(shard.header())) {
         if expected != actual {
             let (name, other) = (shard.name().to_owned(), first.name().to_owned());
