@@ -3,6 +3,8 @@
 //! A kind knows its arguments, its inputs and the artifact store. It does not know the engine or the database. Start reading
 //! at [`StepHandler`] and [`registry`].
 
+#[cfg(feature = "train")]
+mod adapters;
 mod build_features;
 mod command;
 mod corpus_clean;
@@ -23,6 +25,7 @@ mod invisible;
 pub mod models;
 mod noop;
 mod partial;
+mod preferences;
 mod process;
 mod registry;
 #[cfg(feature = "train")]
@@ -46,6 +49,8 @@ mod trigram;
 mod tuning_file;
 mod waiting;
 
+#[cfg(feature = "train")]
+pub use adapters::{ADAPTER_IMPORT, ADAPTER_MERGE};
 pub use build_features::build_features;
 pub use command::fuzzed as command_files;
 pub use command::{ProjectFiles, adopt_orphans, has_program, kill_program, last_lines, own_binary, read_secret};
@@ -68,6 +73,9 @@ pub use infer::{
     Reply, Told,
 };
 pub use models::{MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT};
+#[cfg(feature = "train")]
+pub use preferences::PREFERENCES_REFERENCE;
+pub use preferences::PREFERENCES_TOKENIZE;
 pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};
 pub use sft::{Encoded, ExampleEncoder, ExampleLines, SFT_TOKENIZE};

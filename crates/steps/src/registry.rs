@@ -13,6 +13,9 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::TOKENIZER_TRAIN,
     &super::TOKENIZE,
     &super::SFT_TOKENIZE,
+    &super::PREFERENCES_TOKENIZE,
+    #[cfg(feature = "train")]
+    &super::PREFERENCES_REFERENCE,
     &super::MODEL_IMPORT,
     &super::MODEL_EVAL,
     &super::MODEL_EXPORT,
@@ -29,6 +32,10 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::GENERATE,
     #[cfg(feature = "train")]
     &super::EXPORT,
+    #[cfg(feature = "train")]
+    &super::ADAPTER_IMPORT,
+    #[cfg(feature = "train")]
+    &super::ADAPTER_MERGE,
     &super::INFER,
     &super::INFER_CELLS,
     &super::INFER_MEASURE,

@@ -36,13 +36,24 @@ impl ExampleEncoder<'_> {
         Ok(ExampleEncoder { model, end, vocabulary })
     }
 
+    pub(crate) fn vocabulary(&self) -> Vocabulary {
+        self.vocabulary
+    }
+
     /// Encodes a line.
     ///
     /// # Errors
     /// Why it is no example, or cannot be learned exactly.
     pub fn encode(&self, line: &[u8]) -> Result<Encoded, String> {
-        let row = row::read(line).map_err(|error| error.to_string())?;
-        let example = match &row {
+        self.encode_row(&row::read(line).map_err(|error| error.to_string())?)
+    }
+
+    /// Encodes what a line says.
+    ///
+    /// # Errors
+    /// Why it cannot be learned exactly.
+    pub(crate) fn encode_row(&self, row: &Row) -> Result<Encoded, String> {
+        let example = match row {
             Row::Text { prompt, completion } => self.text(prompt, completion),
             Row::Chat { messages, prompt, tools, variables } => {
                 let Some(chat) = &self.model.chat else {

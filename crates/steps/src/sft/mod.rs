@@ -7,9 +7,14 @@ mod lines;
 mod refused;
 mod row;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod token_writer;
 
+pub(super) use arguments::{Arguments, OnBadRow};
 pub use example_encoder::{Encoded, ExampleEncoder};
 pub use handler::SFT_TOKENIZE;
+pub(super) use handler::fingerprint_of;
 pub use lines::Lines as ExampleLines;
+pub(super) use refused::RefusedRows;
+pub(super) use row::{BadRow, Row, row_of};
+pub(super) use token_writer::TokenWriter;

@@ -44,30 +44,41 @@ pub fn read(line: &[u8]) -> Result<Row, BadRow> {
     if !matches!(json, Json::Object(_)) {
         return Err(BadRow::Json("it is another value".to_owned()));
     }
-    let chat = |messages: Vec<Json>, prompt: usize| Row::Chat {
-        messages: Json::List(messages),
-        prompt,
-        tools: json.get("tools").filter(|tools| **tools != Json::Null).cloned(),
-        variables: json.get("chat_template_kwargs").filter(|given| matches!(given, Json::Object(_))).cloned(),
-    };
     match (json.get("prompt"), json.get("completion"), json.get("messages")) {
-        (Some(prompt), Some(completion), _) => match (prompt.text(), completion.text()) {
-            (Some(_), Some("")) => Err(BadRow::NothingToLearn),
-            (Some(prompt), Some(completion)) => {
-                Ok(Row::Text { prompt: prompt.to_owned(), completion: completion.to_owned() })
-            }
-            (None, None) => {
-                let (mut messages, answers) = (list(prompt, "prompt")?, list(completion, "completion")?);
-                let prompt = messages.len();
-                messages.extend(answers);
-                Ok(chat(messages, prompt))
-            }
-            _ => Err(BadRow::Mixed),
-        },
+        (Some(prompt), Some(completion), _) => row_of(&json, prompt, completion),
         (Some(_), None, _) => Err(BadRow::Half("prompt", "completion")),
         (None, Some(_), _) => Err(BadRow::Half("completion", "prompt")),
-        (None, None, Some(messages)) => Ok(chat(list(messages, "messages")?, 0)),
+        (None, None, Some(messages)) => Ok(chat(&json, list(messages, "messages")?, 0)),
         (None, None, None) => Err(BadRow::NoExample),
+    }
+}
+
+/// A prompt and its answer. `line` has the tools.
+///
+/// # Errors
+/// When they are no two texts or lists of messages, or there is nothing to learn.
+pub fn row_of(line: &Json, prompt: &Json, completion: &Json) -> Result<Row, BadRow> {
+    match (prompt.text(), completion.text()) {
+        (Some(_), Some("")) => Err(BadRow::NothingToLearn),
+        (Some(prompt), Some(completion)) => {
+            Ok(Row::Text { prompt: prompt.to_owned(), completion: completion.to_owned() })
+        }
+        (None, None) => {
+            let (mut messages, answers) = (list(prompt, "prompt")?, list(completion, "completion")?);
+            let prompt = messages.len();
+            messages.extend(answers);
+            Ok(chat(line, messages, prompt))
+        }
+        _ => Err(BadRow::Mixed),
+    }
+}
+
+fn chat(line: &Json, messages: Vec<Json>, prompt: usize) -> Row {
+    Row::Chat {
+        messages: Json::List(messages),
+        prompt,
+        tools: line.get("tools").filter(|tools| **tools != Json::Null).cloned(),
+        variables: line.get("chat_template_kwargs").filter(|given| matches!(given, Json::Object(_))).cloned(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{MODEL_IMPORT, StepError};
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::token_file::Header;
 
-const TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}{{ m.role + ':\\n' + m.content }}\
+pub const TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}{{ m.role + ':\\n' + m.content }}\
                         {% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}\
                         {% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}";
 

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::TrainingLab;
 use crate::{
-    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EVAL_COMPARE, EXPORT, FIND_RATE, GENERATE, Highlight, INFER, INFER_CELLS,
-    INFER_MATRIX, INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT, SFT_TOKENIZE, STUDY_REPORT, STUDY_RUNS,
-    StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
+    ADAPTER_IMPORT, ADAPTER_MERGE, CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EVAL_COMPARE, EXPORT, FIND_RATE, GENERATE,
+    Highlight, INFER, INFER_CELLS, INFER_MATRIX, INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT,
+    PREFERENCES_REFERENCE, PREFERENCES_TOKENIZE, SFT_TOKENIZE, STUDY_REPORT, STUDY_RUNS, StepHandler, TOKENIZE,
+    TOKENIZER_TRAIN, TRAIN, registry,
 };
 use stepwell_base::artifact::Outputs;
 use stepwell_workflow::catalog::Given;
@@ -53,7 +54,15 @@ fn the_declared_names_are_the_given_ones() {
     let cleaned = run(&CORPUS_CLEAN, json!({ "documents": imported["documents"] }));
     run(&TOKENIZER_TRAIN, json!({ "documents": cleaned["train"], "vocab_size": 300 }));
     run(&TOKENIZE, json!({ "documents": cleaned["train"], "tokenizer": lab.tokenizer }));
-    let trained = run(&TRAIN, lab.train_arguments(json!({ "steps": 2, "checkpoint_every": 2 })));
+    let base = lab.run_once(&TRAIN, lab.train_arguments(json!({ "steps": 2 }))).artifacts["model"].clone();
+    // Only a training of adapters gives all outputs.
+    let mut with = lab.train_arguments(json!({ "steps": 2, "checkpoint_every": 2, "from": base, "lora": {} }));
+    with.as_object_mut().unwrap().remove("model");
+    let trained = run(&TRAIN, with);
+    run(&ADAPTER_MERGE, json!({ "model": base, "adapter": trained["adapter"] }));
+    let folder = lab.steps.directory.path().join("adapter");
+    lab.artifacts.materialise(&trained["adapter"], &folder).unwrap();
+    run(&ADAPTER_IMPORT, json!({ "source": folder }));
     let sweep = json!({ "train": lab.train_arguments(json!({})), "steps": 10 });
     run(&FIND_RATE, sweep);
     let with = json!({ "model": trained["model"], "tokenizer": lab.tokenizer });
@@ -79,6 +88,9 @@ fn the_declared_names_are_the_given_ones() {
     run(&MODEL_EXPORT, json!({ "model": model["model"] }));
     let example = json!({ "prompt": "The cat", "completion": " sees." }).to_string();
     run(&SFT_TOKENIZE, json!({ "rows": lab.ndjson(&[example]), "model": model["model"] }));
+    let pair = json!({ "prompt": "The cat", "chosen": " sees.", "rejected": " is." }).to_string();
+    let pairs = run(&PREFERENCES_TOKENIZE, json!({ "rows": lab.ndjson(&[pair]), "model": model["model"] }));
+    run(&PREFERENCES_REFERENCE, json!({ "tokens": [pairs["tokens"]], "model": model["model"], "device": "flex" }));
     let measured = run(
         &MODEL_EVAL,
         json!({ "model": model["model"], "documents": lab.ndjson(&[json!({ "id": "a", "text": "The cat sees." }).to_string()]) }),

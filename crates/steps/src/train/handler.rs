@@ -83,7 +83,7 @@ impl StepHandler for Train {
         // The tokenizer is that of the checkpoint.
         let vocab = u32::try_from(state.model.vocab_size).ok()?;
         let (model, plan) = match &arguments.from {
-            Some(_) => plan_from(&arguments, &state.model).ok()?,
+            Some(_) => plan_from(&arguments, &state.model, state.plan.lora.as_ref()).ok()?,
             None => model_and_plan(&arguments, vocab).ok()?,
         };
         if !model.has_weights_of(&state.model) {

@@ -19,9 +19,10 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub(super) use data::open_stream;
+pub(super) use data::{data_failure, open_files, open_stream};
 pub use find_rate::FIND_RATE;
 pub use handler::TRAIN;
 pub(super) use host::SAFETENSORS;
+pub(super) use prepared::backend;
 pub use preview::preview;
 pub(super) use result::{CONFIG_FILE, MODEL_FILE};

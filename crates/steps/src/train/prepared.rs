@@ -9,7 +9,9 @@ use super::loss_weights::token_weights;
 use super::resume::newest_valid;
 use super::utilisation::Utilisation;
 use super::watch::watch;
+use crate::adapters::StoredAdapter;
 use crate::handler::{StepContext, StepError, forked_from_nothing};
+use crate::preferences::KnownLogps;
 use crate::text_codec::TextCodec;
 use crate::trained_model::TrainedModel;
 use stepwell_artifact::ArtifactStore;
@@ -18,11 +20,13 @@ use stepwell_train::data::Sampler;
 use stepwell_train::device::{self, Device};
 use stepwell_train::model::Transformer;
 use stepwell_train::model::config::{Init, ModelConfig};
+use stepwell_train::model::lora::{LoraConfig, initial_adapters};
 use stepwell_train::model::scales::parameter_paths;
 use stepwell_train::optim::OptimizerConfig;
-use stepwell_train::training::checkpoint::{Expected, Restored};
+use stepwell_train::training::checkpoint::{Base, Expected, Restored};
 use stepwell_train::training::guard::{Guarded, Rewind};
 use stepwell_train::training::plan::Plan;
+use stepwell_train::training::preference::Reference;
 use stepwell_train::training::{TokenWeights, Trainer, Watch, WatchedWeights};
 
 /// A training that can start: its arguments fit each other, its files are intact and its device is open.
@@ -35,7 +39,11 @@ pub struct Prepared {
     pub output: ModelOutput,
     pub mixture: Mixed,
     /// Model to continue from.
-    from: Option<TrainedModel>,
+    from: Option<Below>,
+    /// Adapter to continue from.
+    adapter: Option<StoredAdapter>,
+    /// Log-probabilities of the reference of preferences.
+    known: Option<Arc<[f64]>>,
     watch: Watch,
     /// One per phase.
     token_weights: Vec<TokenWeights>,
@@ -45,6 +53,12 @@ pub struct Prepared {
     /// Resolved name of the device.
     backend: &'static str,
     device: Device,
+}
+
+/// The model that a training starts from, and the digest of its weights.
+struct Below {
+    model: TrainedModel,
+    digest: String,
 }
 
 impl Prepared {
@@ -69,8 +83,12 @@ impl Prepared {
             }
         };
         let tokenizer = Arc::new(tokenizer);
+        let adapter = match arguments.lora.as_ref().and_then(|lora| lora.from.as_ref()) {
+            Some(adapter) => Some(StoredAdapter::read(context.artifacts, adapter)?),
+            None => None,
+        };
         let (config, plan) = match &from {
-            Some(model) => plan_from(arguments, &model.config)?,
+            Some(model) => plan_from(arguments, &model.config, adapter.as_ref().map(|adapter| &adapter.lora))?,
             None => model_and_plan(arguments, tokenizer.vocab())?,
         };
         let samplers = samplers(context.artifacts, arguments, tokenizer.encoder(), &plan)?;
@@ -81,13 +99,15 @@ impl Prepared {
         for (phase, sampler) in plan.phases.iter().zip(&samplers) {
             lost_documents(&phase.name, sampler).into_iter().for_each(|note| context.reporter.note(note));
         }
-        if let Some(note) = samplers.iter().find_map(short_documents).filter(|_| arguments.packing.is_default()) {
+        if let Some(note) = samplers.iter().find_map(short_documents).filter(|_| arguments.row_packing().is_default()) {
             context.reporter.note(note);
         }
+        let known = known_logps(context.artifacts, arguments, &plan, &samplers)?;
         let token_weights = token_weights(&plan, &samplers, &tokenizer)?;
         let watch = watch(context.artifacts, arguments, &tokenizer, config.context)?;
         let backend = backend(&arguments.device)?;
         let device = device::open_with(backend, plan.precision).map_err(fatal)?.autodiff();
+        let from = from.map(|model| Below { digest: digest(&model), model });
         let (keep_checkpoints, output) = (arguments.keep_checkpoints, arguments.output);
         Ok(Prepared {
             tokenizer,
@@ -97,6 +117,8 @@ impl Prepared {
             output,
             mixture,
             from,
+            adapter,
+            known,
             watch,
             token_weights,
             optimizer,
@@ -119,7 +141,13 @@ impl Prepared {
 
     fn expected(&self, forked_at: Option<u64>) -> Expected<'_> {
         let Prepared { config, plan, device, optimizer, .. } = self;
-        Expected { model: config, optimizer: optimizer.clone(), plan, device, forked_at }
+        let base = self.base().map(|below| Base { digest: &below.digest, weights: &below.model.weights });
+        Expected { model: config, optimizer: optimizer.clone(), plan, device, forked_at, base }
+    }
+
+    /// The frozen model, if adapters are trained.
+    fn base(&self) -> Option<&Below> {
+        self.from.as_ref().filter(|_| self.plan.lora.is_some())
     }
 
     /// A training that goes on from the checkpoint of `rewind.to`, or from the start. `now` is the state of the guard
@@ -170,13 +198,51 @@ impl Prepared {
             Some(restored) => Trainer::resumed(plan, samplers, restored, optimizer.clone(), backend),
             None => {
                 let model = match &self.from {
-                    Some(from) => from.on(&self.config, &self.device)?,
+                    Some(from) => self.adapted(from.model.on(&self.config, &self.device)?)?,
                     None => Transformer::init(&self.config, plan.seed, &self.device),
                 };
                 Trainer::new(plan, samplers, model, optimizer.clone(), backend)
             }
         };
+        let reference = self.reference(trainer.model())?;
+        let trainer = trainer.compared_with(reference);
+        let trainer = trainer.on_base(self.base().map(|below| below.digest.clone()));
         Ok(trainer.watching(self.watch.clone()).weighing(self.token_weights.clone()))
+    }
+
+    /// The reference of preferences: the model that the training starts from, also after a resume. Shares the frozen weights
+    /// of `model`.
+    fn reference(&self, model: &Transformer) -> Result<Option<Reference>, Failure> {
+        if !self.plan.preference.is_some_and(|objective| objective.has_reference()) {
+            return Ok(None);
+        }
+        if let Some(known) = &self.known {
+            return Ok(Some(Reference::Known(Arc::clone(known))));
+        }
+        let reference = match (&self.plan.lora, &self.adapter, &self.from) {
+            (Some(_), Some(_), _) => self.adapted(model.clone())?,
+            (Some(_), None, _) => model.clone().without_adapters(),
+            (None, _, Some(from)) => from.model.on(&self.config, &self.device)?.with_precision(self.plan.precision),
+            (None, _, None) => return Ok(None),
+        };
+        Ok(Some(Reference::Model(Box::new(reference))))
+    }
+
+    /// The model with the adapters that are trained, if any.
+    fn adapted(&self, model: Transformer) -> Result<Transformer, Failure> {
+        let Some(lora) = &self.plan.lora else { return Ok(model) };
+        let fresh;
+        let tensors = match &self.adapter {
+            Some(adapter) => &adapter.tensors,
+            None => {
+                fresh = initial_adapters(lora, &self.config, self.plan.seed);
+                &fresh
+            }
+        };
+        model.with_adapters(lora, tensors).map_err(|error| {
+            Failure::fatal(format!("`lora.from` does not fit the model: {error}"))
+                .with_hint("give the model that the adapter was trained on as `from`")
+        })
     }
 }
 
@@ -189,15 +255,47 @@ fn fitting(arguments: &Arguments, config: ModelConfig) -> Result<(ModelConfig, P
     let plan = arguments.plan(config.context)?;
     check_contexts(&plan, &config)?;
     check_frozen(&plan, &config)?;
-    check_optimizer(&arguments.optimizer.config()?, &config)?;
+    check_optimizer(arguments, &config)?;
     Ok((config, plan))
 }
 
-/// The same for a training that continues another model: its shape, with the context of the arguments.
-pub fn plan_from(arguments: &Arguments, from: &ModelConfig) -> Result<(ModelConfig, Plan), Failure> {
+/// The log-probabilities of `preference.reference`, which must be those of all answers of the only token files.
+fn known_logps(
+    artifacts: &ArtifactStore,
+    arguments: &Arguments,
+    plan: &Plan,
+    samplers: &[Sampler],
+) -> Result<Option<Arc<[f64]>>, Failure> {
+    let Some(reference) = arguments.preference.as_ref().and_then(|preference| preference.reference.as_ref()) else {
+        return Ok(None);
+    };
+    let one = plan.phases.len() == 1 && samplers[0].sources() == 1 && !arguments.tokens.is_empty();
+    if !one {
+        return Err(Failure::fatal(
+            "`preference.reference` is about one list of token files, and this training has several",
+        )
+        .with_hint("leave `reference` out: the model that the training starts from is asked at each step"));
+    }
+    let (answers, _) = samplers[0].documents();
+    KnownLogps::read(artifacts, reference, &arguments.tokens, plan.phases[0].context, answers).map(Some)
+}
+
+fn digest(model: &TrainedModel) -> String {
+    blake3::hash(&model.weights).to_hex().to_string()
+}
+
+/// The same for a training that continues another model: its shape, with the context of the arguments. `adapter` are the
+/// settings of the adapter that it continues.
+pub fn plan_from(
+    arguments: &Arguments,
+    from: &ModelConfig,
+    adapter: Option<&LoraConfig>,
+) -> Result<(ModelConfig, Plan), Failure> {
     let config = ModelConfig { context: arguments.context.unwrap_or(from.context), ..from.clone() };
     config.validate().map_err(fatal)?;
-    fitting(arguments, config)
+    let (config, plan) = fitting(arguments, config)?;
+    let lora = arguments.lora.as_ref().map(|lora| lora.resolve(&config, adapter)).transpose()?;
+    Ok((config, Plan { lora, ..plan }))
 }
 
 /// Resolves the name of a device.
@@ -222,7 +320,17 @@ fn check_frozen(plan: &Plan, config: &ModelConfig) -> Result<(), Failure> {
 }
 
 /// Checks settings of the optimizer that name parameters of the model.
-fn check_optimizer(optimizer: &OptimizerConfig, config: &ModelConfig) -> Result<(), Failure> {
+fn check_optimizer(arguments: &Arguments, config: &ModelConfig) -> Result<(), Failure> {
+    let optimizer = arguments.optimizer.config()?;
+    if arguments.lora.is_some() {
+        return match optimizer.groups.first() {
+            None => Ok(()),
+            Some(_) => {
+                Err(Failure::fatal("`optimizer.groups` names parameters of the model, which `lora` does not train")
+                    .with_hint("leave `optimizer.groups` out"))
+            }
+        };
+    }
     let paths = parameter_paths(config);
     if let Some(unused) = optimizer.groups.iter().find(|group| !paths.iter().any(|path| group.has(path))) {
         let of_block: Vec<&str> = paths.iter().filter_map(|path| path.strip_prefix("blocks.0.")).collect();

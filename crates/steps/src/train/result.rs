@@ -6,13 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::ModelOutput;
 use super::host::SAFETENSORS;
+use crate::adapters;
 use crate::handler::{JSON, Reporter};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::failure::Failure;
 use stepwell_train::model::Transformer;
 use stepwell_train::model::hf_config::{SpecialTokens, saved_model_json};
-use stepwell_train::model::weights;
+use stepwell_train::model::weights::{self, WeightsError};
 use stepwell_train::training::Standing;
 use stepwell_train::training::checkpoint::{EMA_FILE, WEIGHTS_FILE};
 use stepwell_workflow::catalog::{Better, Figure};
@@ -22,9 +23,10 @@ pub const CONFIG_FILE: &str = "config.json";
 /// File in a trained model's tree: weights in f32 under their Hugging Face names.
 pub const MODEL_FILE: &str = "model.safetensors";
 
-pub const OUTPUTS: [(&str, &str); 2] = [
+pub const OUTPUTS: [(&str, &str); 3] = [
     ("model", "tree of `config.json` and `model.safetensors`"),
     ("best", "such a tree of the state with the lowest loss on `validation`; without validation, that of `model`"),
+    ("adapter", "PEFT folder of the adapters that `model` has in its weights; only with `lora`"),
 ];
 
 pub const VALUES: [Figure; 8] = [
@@ -55,17 +57,38 @@ pub struct Trained<'a> {
     pub mixture: Value,
 }
 
+/// Outputs of one state of the training.
+#[derive(Clone)]
+struct State {
+    model: ArtifactRef,
+    adapter: Option<ArtifactRef>,
+}
+
 impl Trained<'_> {
     /// Publishes the models. Notes when the best one is gone.
     pub fn publish(&self, artifacts: &ArtifactStore, reporter: &mut dyn Reporter) -> Result<Outputs, Failure> {
-        let last = self.tree(artifacts, artifacts.put_bytes(&weights::save(self.model.shared()), SAFETENSORS)?)?;
+        let last = self.state(artifacts, artifacts.put_bytes(&weights::save(self.model.trained()), SAFETENSORS)?)?;
         let best = match self.best_weights(artifacts, reporter) {
-            Some(weights) => self.tree(artifacts, weights)?,
+            Some(weights) => self.state(artifacts, weights)?,
             None => last.clone(),
         };
-        let model = if self.output == ModelOutput::Best { best.clone() } else { last };
-        let artifacts = BTreeMap::from([("model".to_owned(), model), ("best".to_owned(), best)]);
+        let State { model, adapter } = if self.output == ModelOutput::Best { best.clone() } else { last };
+        let named = [("model", Some(model)), ("best", Some(best.model)), ("adapter", adapter)];
+        let artifacts = named.into_iter().filter_map(|(name, output)| Some((name.to_owned(), output?))).collect();
         Ok(Outputs { artifacts, values: self.values() })
+    }
+
+    /// The outputs of a state whose trained weights are this file.
+    fn state(&self, artifacts: &ArtifactStore, trained: ArtifactRef) -> Result<State, Failure> {
+        let Some(lora) = self.model.lora() else {
+            return Ok(State { model: self.tree(artifacts, trained)?, adapter: None });
+        };
+        let damaged = |error: WeightsError| Failure::fatal(format!("the adapters cannot be read: {error}"));
+        let tensors = weights::load(&artifacts.read(&trained)?).map_err(damaged)?;
+        let model = self.model.clone().with_adapters(lora, &tensors).map_err(damaged)?;
+        let merged = artifacts.put_bytes(&weights::save(model.to_named()), SAFETENSORS)?;
+        let adapter = adapters::publish(artifacts, lora, trained, None)?;
+        Ok(State { model: self.tree(artifacts, merged)?, adapter: Some(adapter) })
     }
 
     fn tree(&self, artifacts: &ArtifactStore, weights: ArtifactRef) -> Result<ArtifactRef, Failure> {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{Batch, Transformer, block::BlockContext};
+use super::block::{BlockContext, BlockMasks};
+use super::lora::{AdapterMasks, Target};
+use super::shared::host_slice;
+use super::{Batch, Transformer};
 use crate::ops::{AttentionContext, DropoutMask, Kernels, LossOptions, Objective, capped};
 
 impl Transformer {
@@ -25,6 +28,26 @@ impl Transformer {
     /// Under the conditions of [`Transformer::loss`].
     pub fn weighted_loss(&self, batch: &Batch, objective: Objective, token_weights: Option<Arc<[f32]>>) -> Tensor<1> {
         self.loss_of(self.kernels(), batch, objective, token_weights)
+    }
+
+    /// A loss whose derivatives with respect to the negative log-likelihood of each target depend on all of them: `weigh` gets
+    /// the likelihoods, one per token and 0 where `targets` is negative, and returns those derivatives. The result has the
+    /// gradient of the loss, and not its value; the other one is what `weigh` returns besides.
+    ///
+    /// # Panics
+    /// Under the conditions of [`Transformer::loss`].
+    pub fn loss_weighted_by<T>(
+        &self,
+        batch: &Batch,
+        targets: &[i32],
+        weigh: impl FnOnce(&[f32]) -> (Vec<f32>, T),
+    ) -> (Tensor<1>, T) {
+        let kernels = self.kernels();
+        let (x, head, softcap) = (self.hidden_of(kernels, batch), self.embedding.val(), self.config.logit_softcap);
+        let nll = kernels.capped_nll(x.clone().inner(), head.clone().inner(), targets, softcap).into_data();
+        let (weights, besides) = weigh(host_slice(&nll));
+        let options = LossOptions { softcap, token_weights: None, row_weights: Some(weights.into()) };
+        (kernels.loss(x, head, targets, Objective::cross_entropy(1.0), &options), besides)
     }
 
     /// Negative log-likelihood of each target in nats, 0 where it is not counted: `[batch, seq]`.
@@ -61,7 +84,7 @@ impl Transformer {
         token_weights: Option<Arc<[f32]>>,
     ) -> Tensor<1> {
         let x = self.hidden_of(kernels, batch);
-        let options = LossOptions { softcap: self.config.logit_softcap, token_weights };
+        let options = LossOptions { softcap: self.config.logit_softcap, token_weights, row_weights: None };
         kernels.loss(x, self.embedding.val(), &batch.targets, objective, &options)
     }
 
@@ -107,9 +130,23 @@ impl Transformer {
             x = kernels.dropout(x, mask);
         }
         for (layer, block) in self.blocks.iter().enumerate() {
-            let masks = mask(1 + 2 * layer).zip(mask(2 + 2 * layer)).map(|(first, second)| [first, second]);
+            let branches = mask(1 + 2 * layer).zip(mask(2 + 2 * layer)).map(|(first, second)| [first, second]);
+            let masks = BlockMasks { branches, adapters: self.adapter_masks(layer, dropout_seed) };
             x = block.forward(x, &context, masks);
         }
         kernels.rms_norm(x, self.final_norm.val(), norm_eps)
+    }
+
+    /// Dropout of the adapters of a block. Their sites come after those of all residual branches.
+    fn adapter_masks(&self, layer: usize, dropout_seed: Option<u64>) -> Option<AdapterMasks> {
+        let probability = self.lora.as_ref().map_or(0.0, |lora| lora.dropout);
+        let seed = dropout_seed.filter(|_| probability > 0.0)?;
+        let first_site = (1 + 2 * self.config.layers + Target::ALL.len() * layer) as u64;
+        Some(AdapterMasks { seed, probability, first_site })
+    }
+
+    /// True if a training step of this model draws dropout masks.
+    pub fn drops(&self) -> bool {
+        self.config.dropout > 0.0 || self.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0)
     }
 }

@@ -10,6 +10,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use super::config::{Ffn, Init, ModelConfig};
+use super::lora::{BaseFormat, LoraConfig, Target};
 use super::scales::scales;
 use super::weights::{self, NamedTensor};
 use super::{Batch, Transformer};
@@ -231,8 +232,9 @@ fn the_z_loss_and_its_gradients_are_those_of_pytorch() {
 fn a_soft_cap_and_weights_of_tokens_are_those_of_pytorch() {
     let golden = Golden::open("loss");
     let (targets, table) = (golden.ints("targets"), golden.floats("token_weights"));
-    let options = LossOptions { softcap: golden.floats("cap")[0], token_weights: Some(table.into()) };
-    let divisor = targets.iter().map(|target| options.weight(*target)).sum();
+    let options =
+        LossOptions { softcap: golden.floats("cap")[0], token_weights: Some(table.into()), row_weights: None };
+    let divisor = targets.iter().map(|target| options.weight(0, *target)).sum();
     let objective = Objective::cross_entropy(divisor);
     for kernels in KERNELS {
         let leaf = |name: &str| {
@@ -249,7 +251,7 @@ fn a_soft_cap_and_weights_of_tokens_are_those_of_pytorch() {
             assert_close(&found, &golden.floats(name), 1e-6, name);
         }
         let nll = values(kernels.capped_nll(x.inner(), weight.inner(), &targets, options.softcap));
-        let weighted = nll.iter().zip(&targets).map(|(nll, target)| nll * options.weight(*target)).sum::<f32>();
+        let weighted = nll.iter().zip(&targets).map(|(nll, target)| nll * options.weight(0, *target)).sum::<f32>();
         assert_close(&[weighted / divisor], &golden.floats("loss"), 1e-5, "nll");
     }
 }
@@ -333,4 +335,36 @@ fn an_exported_folder_of_transformers_gives_its_logits_and_greedy_tokens() {
     let greedy = ids(&golden["greedy"]["new"]);
     let options = GenerateOptions { max_new_tokens: greedy.len(), ..GenerateOptions::default() };
     assert_eq!(generate(&model, &ids(&golden["greedy"]["prompt"]), &options, u32::MAX), greedy);
+}
+
+/// PEFT's adapters on the tiny Llama: losses of every step of AdamW, adapters after some, and a merged weight.
+#[test]
+fn adapters_are_trained_as_peft_trains_them() {
+    let golden = Golden::open("lora");
+    let (_, base, _) = open("llama_tiny");
+    let targets = [Target::QProj, Target::VProj, Target::OProj, Target::GateProj, Target::DownProj].to_vec();
+    let lora = LoraConfig { r: 3, alpha: 6.0, dropout: 0.0, rslora: false, targets, base: BaseFormat::F32 };
+    let ids = golden.ints("input_ids").into_iter().map(|id| id as u32).collect();
+    let targets = golden.ints("targets");
+    let counted = targets.iter().filter(|target| **target >= 0).count();
+    let batch = Batch { ids, targets, starts: vec![0; 34], batch: 2, seq: 17, dropout_seed: None };
+    for kernels in KERNELS {
+        let mut model = base.clone().with_adapters(&lora, &golden.named("step0.")).unwrap();
+        let mut optimizer = Optimizer::new(OptimizerConfig::default(), model.hidden_matrices());
+        for (step, expected) in (1..).zip(golden.floats("losses")) {
+            let loss = model.loss_with(kernels, &batch, Objective::cross_entropy(counted as f32));
+            assert_close(&values(loss.clone().inner()), &[expected], 1e-5, "loss");
+            let mut gradients = GradientSum::default();
+            gradients.add(loss.backward(), &model);
+            let norm = gradients.norm(&model);
+            model = optimizer.step(model, gradients, 1e-2, Clipping { norm: &norm, limit: 0.0 });
+            for (name, expected) in golden.named(&format!("step{step}.")) {
+                let found = model.adapters().into_iter().find(|tensor| tensor.name == name).expect("an adapter");
+                assert_close(&found.into_host().data, &expected.data, 2e-5, &name);
+            }
+        }
+        let named = model.to_named();
+        let merged = named.iter().find(|tensor| tensor.name == "model.layers.1.mlp.down_proj.weight").unwrap();
+        assert_close(&merged.data, &golden.floats("merged"), 1e-5, "merged");
+    }
 }

@@ -7,6 +7,7 @@ pub mod flops;
 mod forward;
 pub mod hf_config;
 mod layout;
+pub mod lora;
 mod named;
 pub mod scales;
 pub mod shared;

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::block::Block;
 use super::config::{Ffn, ModelConfig};
 use super::layout::{layer_weight, weight_specs};
+use super::lora::merge;
 use super::shared::Shared;
 use super::weights::{NamedTensor, WeightsError};
 use super::{Transformer, WeightSpec};
@@ -22,12 +23,18 @@ const FINAL_NORM: &str = "model.norm.weight";
 const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
 
 impl Transformer {
-    /// Copies all weights to the host, in layer order, with Hugging Face names and layouts.
+    /// Copies all weights to the host, in layer order, with Hugging Face names and layouts. Adapters are added to the
+    /// weights that they belong to.
     pub fn to_named(&self) -> Vec<NamedTensor> {
-        self.shared().into_iter().map(NamedTensor::into_host).collect()
+        let mut weights: Vec<NamedTensor> = self.shared().into_iter().map(NamedTensor::into_host).collect();
+        if let Some(lora) = &self.lora {
+            let adapters: Vec<NamedTensor> = self.adapters().into_iter().map(NamedTensor::into_host).collect();
+            merge(&mut weights, lora, &self.config, &adapters);
+        }
+        weights
     }
 
-    /// All weights as in [`Transformer::to_named`], but shared with this model.
+    /// All weights as in [`Transformer::to_named`], but shared with this model, and without its adapters.
     pub fn shared(&self) -> Vec<NamedTensor<Shared>> {
         let mut values = vec![shared(&self.embedding)];
         for block in &self.blocks {
@@ -68,6 +75,7 @@ impl Transformer {
             config: config.clone(),
             precision: Precision::default(),
             frozen: 0,
+            lora: None,
             rope: Arc::new(RopeTable::new(config.context, config.head_dim, config.rope_theta)),
         })
     }
@@ -89,6 +97,7 @@ impl Block {
                 Ffn::Gelu { .. } => source.matrix(&[name("mlp.up_proj")]),
             },
             ffn_out: source.matrix(&[name("mlp.down_proj")]),
+            lora: None,
         }
     }
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::block::Block;
 use super::config::ModelConfig;
 use super::layout::{Matrices, weight_specs};
+use super::lora::LoraConfig;
 use crate::ops::{HeadLayout, RopeTable};
 use crate::precision::Precision;
 
@@ -28,6 +29,9 @@ pub struct Transformer {
     /// Number of lowest blocks that are not trained.
     #[module(skip)]
     pub(super) frozen: usize,
+    /// Settings of the adapters that are trained in place of the weights.
+    #[module(skip)]
+    pub(super) lora: Option<LoraConfig>,
     #[module(skip)]
     pub(super) rope: Arc<RopeTable>,
 }

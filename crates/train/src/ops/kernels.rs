@@ -99,6 +99,7 @@ impl Kernels {
         fn norm_linear(
             x: Tensor<2>, norm_weight: Tensor<1>, weight: Tensor<2>, eps: f32
         ) in precision -> Tensor<2>;
+        fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2>;
         fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>) in precision -> Tensor<2>;
         fn activated_linear_add(
             x: Tensor<2>, activation: Activation, weight: Tensor<2>, residual: Tensor<2>

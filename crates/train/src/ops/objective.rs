@@ -38,16 +38,23 @@ pub struct LossOptions {
     /// Weight of each token of the vocabulary as a target. Cross-entropy and z-loss of a row are multiplied by the
     /// weight of its target.
     pub token_weights: Option<Arc<[f32]>>,
+    /// Weight of each row, besides that of its target.
+    pub row_weights: Option<Arc<[f32]>>,
 }
 
 impl LossOptions {
     /// True if the loss is the usual one.
     pub fn is_plain(&self) -> bool {
-        self.softcap == 0.0 && self.token_weights.is_none()
+        self.softcap == 0.0 && self.token_weights.is_none() && self.row_weights.is_none()
     }
 
     /// Weight of a row with this target; 0 for a row that does not count.
-    pub fn weight(&self, target: i32) -> f32 {
+    pub fn weight(&self, row: usize, target: i32) -> f32 {
+        let of_row = self.row_weights.as_ref().map_or(1.0, |weights| weights[row]);
+        of_row * self.weight_of_target(target)
+    }
+
+    fn weight_of_target(&self, target: i32) -> f32 {
         match (&self.token_weights, usize::try_from(target)) {
             (_, Err(_)) => 0.0,
             (None, Ok(_)) => 1.0,

@@ -110,7 +110,8 @@ pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>,
     linear(activated(x, activation), weight, precision)
 }
 
-pub(super) fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
+/// SwiGLU or GELU; with SwiGLU, `x` is `[n, 2 * hidden]`.
+pub fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     match activation {
         Activation::SwiGlu => swiglu(x),
         Activation::Gelu => gelu(x),
@@ -156,10 +157,11 @@ pub fn loss(
     precision: Precision,
 ) -> Tensor<1> {
     let rows = targets.len();
-    let weighted = |losses: Tensor<1>| match &options.token_weights {
-        None => losses,
-        Some(_) => {
-            let weights: Vec<f32> = targets.iter().map(|target| options.weight(*target)).collect();
+    let weighted = |losses: Tensor<1>| match (&options.token_weights, &options.row_weights) {
+        (None, None) => losses,
+        _ => {
+            let weight = |(row, target): (usize, &i32)| options.weight(row, *target);
+            let weights: Vec<f32> = targets.iter().enumerate().map(weight).collect();
             let weights = Tensor::from_data(TensorData::new(weights, [rows]), &losses.device());
             losses * weights
         }

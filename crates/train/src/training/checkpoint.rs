@@ -12,6 +12,7 @@ use super::watch::Standing;
 use crate::device::tuning::Tuning;
 use crate::model::Transformer;
 use crate::model::config::ModelConfig;
+use crate::model::lora::LoraConfig;
 use crate::model::scales::scales;
 use crate::model::shared::Shared;
 use crate::model::weights::{self, NamedTensor, WeightsError};
@@ -19,7 +20,7 @@ use crate::optim::{Absent, Ema, Optimizer, OptimizerConfig, OptimizerError};
 
 /// Version of the checkpoint format; see `specs/checkpoint-format.md`.
 pub const FORMAT: u32 = 1;
-/// Weights under their Hugging Face names.
+/// Weights under their Hugging Face names; of a training of adapters, the adapters under PEFT's names.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
 /// State that the optimizer keeps per parameter.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
@@ -60,6 +61,9 @@ pub struct TrainState {
     /// State of the guard; absent without one.
     #[serde(default, skip_serializing_if = "Guarded::is_empty")]
     pub guarded: Guarded,
+    /// Digest of the frozen model that adapters are trained on; absent without adapters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 impl TrainState {
@@ -91,6 +95,8 @@ pub enum CheckpointError {
     Format(u32),
     #[error("{WEIGHTS_FILE} does not fit")]
     Weights(#[source] WeightsError),
+    #[error("the model below the adapters does not fit")]
+    Base(#[source] WeightsError),
     #[error("{OPTIMIZER_FILE} does not fit")]
     OptimizerFile(#[source] WeightsError),
     #[error("{OPTIMIZER_FILE} does not fit")]
@@ -99,6 +105,8 @@ pub enum CheckpointError {
     Ema(#[source] WeightsError),
     #[error("it has no {EMA_FILE}")]
     NoEma,
+    #[error("it has adapters, and the model that they belong to is not known")]
+    NoBase,
     #[error("its {what} is {found}, this run has {expected}")]
     Foreign { what: &'static str, found: String, expected: String },
 }
@@ -112,7 +120,7 @@ pub fn build_id() -> String {
 /// optimizer state, and an update that comes before the write copies them first.
 pub struct Snapshot {
     pub state: TrainState,
-    /// Weights under their Hugging Face names.
+    /// What is trained: weights under their Hugging Face names, or adapters under PEFT's.
     pub weights: Vec<NamedTensor<Shared>>,
     /// State that the optimizer keeps per parameter.
     pub moments: Vec<NamedTensor<Shared>>,
@@ -128,7 +136,7 @@ impl Snapshot {
     /// Shares weights and optimizer state on the host; copies them from a GPU. The snapshot is not permanent, and needs
     /// no other checkpoints.
     pub fn take(state: TrainState, model: &Transformer, optimizer: &Optimizer, ema: Option<&Ema>) -> Self {
-        let (weights, moments, ema) = (model.shared(), optimizer.shared(), ema.map(Ema::shared));
+        let (weights, moments, ema) = (model.trained(), optimizer.shared(), ema.map(Ema::shared));
         Snapshot { state, weights, moments, ema, permanent: false, extra: 0 }
     }
 }
@@ -154,6 +162,15 @@ pub struct Files<'a> {
     pub ema: Option<&'a [u8]>,
 }
 
+/// The frozen model that adapters are trained on.
+#[derive(Clone, Copy)]
+pub struct Base<'a> {
+    /// Digest of the weights, in hexadecimal digits.
+    pub digest: &'a str,
+    /// Bytes of the weights under their Hugging Face names, as in [`WEIGHTS_FILE`] of a training without adapters.
+    pub weights: &'a [u8],
+}
+
 /// The run that a checkpoint must belong to.
 pub struct Expected<'a> {
     pub model: &'a ModelConfig,
@@ -164,6 +181,8 @@ pub struct Expected<'a> {
     /// Step of the checkpoint of another run that this run continues: of that one, only the model must match. Later
     /// checkpoints are the run's own.
     pub forked_at: Option<u64>,
+    /// Model below the adapters, for a plan that trains some.
+    pub base: Option<Base<'a>>,
 }
 
 /// Rebuilds a training from the (verified) bytes of a checkpoint.
@@ -180,8 +199,7 @@ pub fn restore(files: Files<'_>, expected: &Expected<'_>) -> Result<Restored, Ch
         state.guarded = state.guarded.forked_at(point);
     }
     check(&state, expected)?;
-    let tensors = weights::load(files.weights).map_err(CheckpointError::Weights)?;
-    let model = Transformer::from_named(expected.model, &tensors, expected.device).map_err(CheckpointError::Weights)?;
+    let model = model(files.weights, expected)?;
     let model = model.with_frozen(expected.plan.frozen(state.step.saturating_sub(1)));
     let moments: BTreeMap<String, NamedTensor> =
         weights::load(files.optimizer).map_err(CheckpointError::OptimizerFile)?;
@@ -195,6 +213,18 @@ pub fn restore(files: Files<'_>, expected: &Expected<'_>) -> Result<Restored, Ch
         Some(decay) => Some(average(decay, files.ema, &model, absent)?),
     };
     Ok(Restored { state, model, optimizer, ema })
+}
+
+/// The model, or the frozen model with its adapters.
+fn model(weights: &[u8], expected: &Expected<'_>) -> Result<Transformer, CheckpointError> {
+    let trained = weights::load(weights).map_err(CheckpointError::Weights)?;
+    let Some(lora) = &expected.plan.lora else {
+        return Transformer::from_named(expected.model, &trained, expected.device).map_err(CheckpointError::Weights);
+    };
+    let base = expected.base.ok_or(CheckpointError::NoBase)?;
+    let base = weights::load(base.weights).map_err(CheckpointError::Base)?;
+    let base = Transformer::from_named(expected.model, &base, expected.device).map_err(CheckpointError::Base)?;
+    base.with_adapters(lora, &trained).map_err(CheckpointError::Weights)
 }
 
 /// The average of the weights. A fork of a training without one starts it.
@@ -213,16 +243,25 @@ fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointEr
     let is_fork = expected.forked_at == Some(state.step);
     let is_same = if is_fork { state.model.has_weights_of(expected.model) } else { state.model == *expected.model };
     let model = (!is_same).then(|| ("model", format!("{:?}", state.model), format!("{:?}", expected.model)));
+    // A fork may scale adapters in another way; their shapes and the model below them are what they are.
+    let of_fork = |lora: &Option<LoraConfig>| lora.as_ref().map(|lora| (lora.r, lora.targets.clone()));
+    let base = |digest: Option<&str>| digest.unwrap_or("none").to_owned();
+    let always = [
+        ("adapter", format!("{:?}", of_fork(&state.plan.lora)), format!("{:?}", of_fork(&plan.lora))),
+        ("base model", base(state.base.as_deref()), base(expected.base.map(|base| base.digest))),
+    ];
     let same_run = [
         ("seed", state.plan.seed.to_string(), plan.seed.to_string()),
         ("number of steps", state.plan.steps().to_string(), plan.steps().to_string()),
         ("number of frozen layers", state.plan.freeze_layers.to_string(), plan.freeze_layers.to_string()),
         ("precision", state.plan.precision.to_string(), plan.precision.to_string()),
         ("z-loss", state.plan.z_loss.to_string(), plan.z_loss.to_string()),
+        ("adapter", format!("{:?}", state.plan.lora), format!("{:?}", plan.lora)),
+        ("preference", format!("{:?}", state.plan.preference), format!("{:?}", plan.preference)),
         ("average of the weights", format!("{:?}", state.plan.ema), format!("{:?}", plan.ema)),
         ("data cursor", state.cursor.to_string(), plan.cursor_with(state.step, &state.guarded.rewinds).to_string()),
     ];
-    let mut pairs = model.into_iter().chain(same_run.into_iter().filter(|_| !is_fork));
+    let mut pairs = model.into_iter().chain(always).chain(same_run.into_iter().filter(|_| !is_fork));
     match pairs.find(|(_, found, expected)| found != expected) {
         Some((what, found, expected)) => Err(CheckpointError::Foreign { what, found, expected }),
         None if state.step > plan.steps() => Err(CheckpointError::Foreign {

@@ -5,13 +5,16 @@ mod cadence;
 pub mod checkpoint;
 pub mod guard;
 mod host;
+mod micro_batch;
 pub mod phase;
 pub mod plan;
+pub mod preference;
 pub mod ramp;
 pub mod schedule;
 mod trainer;
 mod watch;
 
 pub use host::{Finished, TrainError, TrainingHost};
-pub use trainer::{TokenWeights, Trainer};
+pub use micro_batch::TokenWeights;
+pub use trainer::Trainer;
 pub use watch::{Best, Standing, StopWhen, Validated, Validation, Watch, WatchedWeights, Writer, Writing};

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::guard::{GuardError, GuardRule, Rewind};
 use super::phase::Phase;
+use super::preference::PreferenceObjective;
 use super::ramp::{self, LayerRamp, RampError};
 use super::schedule::{Schedule, ScheduleError, validate_learning_rate};
+use crate::model::lora::LoraConfig;
 use crate::precision::Precision;
 
 /// Settings of a run, except the model and the data.
@@ -51,6 +53,12 @@ pub struct Plan {
     /// without one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze_ramp: LayerRamp,
+    /// Adapters that are trained in place of the weights. Omitted without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// What is learned from preferences, in place of the next token. Omitted without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<PreferenceObjective>,
     pub phases: Vec<Phase>,
 }
 
@@ -326,7 +334,8 @@ impl Plan {
     /// Positions that pass through the model in the first `steps` steps.
     pub fn tokens(&self, steps: u64) -> u64 {
         let steps = steps.min(self.steps());
-        self.total(steps, |phase| phase.context as u64) * self.batch as u64
+        let rows = self.preference.map_or(1, |objective| objective.rows_per_sample());
+        self.total(steps, |phase| phase.context as u64) * (self.batch * rows) as u64
     }
 }
 

@@ -1,17 +1,16 @@
 //! The training loop: takes one optimizer step after another, until the plan is complete or the host asks to stop.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::time::Instant;
-
-use burn::tensor::{Gradients, Tensor};
 
 use super::background_job::BackgroundJob;
 use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::guard::{Guarded, Left, Rewind, Verdict};
 use super::host::{Finished, TrainError, TrainingHost};
+use super::micro_batch::{LossTerms, MicroBatch, MicroResult, StepLoss, StepObjective, TokenWeights, divisor};
 use super::plan::Plan;
+use super::preference::{self, PreferenceLoss, PreferenceObjective, Reference, StepShare};
 use super::watch::{LayerStats, Standing, Validated, Watch, WatchedWeights};
 use crate::data::{PackedRow, Sampler};
 use crate::device::is_flex;
@@ -26,9 +25,6 @@ use stepwell_base::rng::derive_seed;
 
 const VAL_LOSS: &str = "val_loss";
 const VAL_BITS_PER_BYTE: &str = "val_bits_per_byte";
-
-/// Weight of each token of the vocabulary as a target; `None` weighs all the same.
-pub type TokenWeights = Option<Arc<[f32]>>;
 
 /// A training between two steps.
 pub struct Trainer<'a> {
@@ -55,6 +51,10 @@ pub struct Trainer<'a> {
     /// Step of the newest snapshot.
     saved: u64,
     cadence: Cadence,
+    /// Digest of the frozen model below the adapters.
+    base: Option<String>,
+    /// Reference of preferences, if they have one.
+    reference: Option<Reference>,
 }
 
 impl<'a> Trainer<'a> {
@@ -93,6 +93,8 @@ impl<'a> Trainer<'a> {
             guarded: Guarded::default(),
             saved: 0,
             cadence,
+            base: None,
+            reference: None,
         }
     }
 
@@ -127,6 +129,23 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn watching(self, watch: Watch) -> Self {
         Trainer { watch, ..self }
+    }
+
+    /// Records the digest of the frozen model that adapters are trained on.
+    #[must_use]
+    pub fn on_base(self, digest: Option<String>) -> Self {
+        Trainer { base: digest, ..self }
+    }
+
+    /// Sets the reference of preferences.
+    #[must_use]
+    pub fn compared_with(self, reference: Option<Reference>) -> Self {
+        Trainer { reference, ..self }
+    }
+
+    /// The model that is trained.
+    pub fn model(&self) -> &Transformer {
+        &self.model
     }
 
     /// Goes on with this state of the guard, after it went back to a checkpoint.
@@ -173,6 +192,7 @@ impl<'a> Trainer<'a> {
                 }
                 return Ok(Finished::Stopped);
             };
+            let figures = loss.figures.named();
             let layers = self.watch.layers_are_due(self.step + 1).then(|| LayerStats::start(&gradients, &self.model));
             let (next, verdict, row) = self.update(gradients, loss, started)?;
             self = next;
@@ -183,6 +203,9 @@ impl<'a> Trainer<'a> {
             // A step whose numbers are not finite has no row.
             if let Some(row) = row {
                 host.step_done(MetricRow { data_wait_seconds: Some(waited.as_secs_f64()), ..row })?;
+            }
+            if !figures.is_empty() {
+                host.measured(self.step, figures)?;
             }
             if verdict != Verdict::Normal {
                 host.guarded(self.step, verdict, self.guarded.rate)?;
@@ -286,55 +309,93 @@ impl<'a> Trainer<'a> {
     /// Computes the summed gradients and the loss of the next step, or returns `None` when the host asks to stop.
     fn gradients<H: TrainingHost>(
         &mut self,
-        background: &BackgroundJob<(Gradients, Tensor<1>)>,
+        background: &BackgroundJob<MicroResult>,
         rows: &[PackedRow],
         host: &H,
     ) -> Option<(GradientSum, StepLoss)> {
-        let token_weights = self.token_weights.get(self.plan.place(self.step).phase).cloned().flatten();
-        let divisor = divisor(rows, token_weights.as_deref());
-        let objective = Objective { divisor, z_loss: self.plan.z_loss as f32 };
+        let objective = self.objective(rows);
         let mut sum = GradientSum::default();
-        let mut losses = Vec::with_capacity(rows.len().div_ceil(self.plan.batch));
+        let mut losses = StepLoss::default();
         for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
             if host.stop_requested() {
                 return None;
             }
-            let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
             // The job drops this copy: parameters are updated in place only when they have one owner.
-            let token_weights = token_weights.clone();
-            background.start(move || {
-                let loss = model.weighted_loss(&batch, objective, token_weights);
-                (loss.backward(), loss.inner())
-            });
+            let (model, job) = (self.model.clone(), self.micro_batch(&objective, rows, micro));
+            background.start(move || job.run(&model));
             let next = self.step + 1;
             if self.ahead.is_none() && next < self.plan.steps() {
                 self.ahead = Some(self.rows(next));
             }
-            let (gradients, loss) = background.result(|| host.stop_requested())?;
-            sum.add(gradients, &self.model);
-            losses.push(loss);
+            let result = background.result(|| host.stop_requested())?;
+            sum.add(result.gradients, &self.model);
+            losses.add(result.loss, &result.figures);
         }
-        Some((sum, StepLoss(losses)))
+        Some((sum, losses))
+    }
+
+    /// What the next step minimises over all of its rows.
+    fn objective(&self, rows: &[PackedRow]) -> StepObjective {
+        if let Some(objective) = self.plan.preference {
+            let share = StepShare { samples: rows.len() as f64, tokens: self.raised_tokens(objective, rows) };
+            let place = self.plan.place(self.step);
+            let (sampler, (from, count)) = (&self.samplers[place.phase], self.samples(self.step));
+            let examples = sampler.examples(from, count);
+            return StepObjective::Preference { objective, share, examples };
+        }
+        let token_weights = self.token_weights.get(self.plan.place(self.step).phase).cloned().flatten();
+        let divisor = divisor(rows, token_weights.as_deref());
+        StepObjective::NextToken { objective: Objective { divisor, z_loss: self.plan.z_loss as f32 }, token_weights }
+    }
+
+    fn raised_tokens(&self, objective: PreferenceObjective, rows: &[PackedRow]) -> f64 {
+        if objective.loss != PreferenceLoss::Orpo {
+            return 1.0;
+        }
+        preference::raised_tokens(&objective, &self.batch(rows, 0)).max(1.0)
+    }
+
+    fn micro_batch(&self, objective: &StepObjective, rows: &[PackedRow], micro: usize) -> MicroBatch {
+        let batch = self.batch(rows, micro as u64);
+        match objective {
+            StepObjective::NextToken { objective, token_weights } => {
+                MicroBatch::NextToken { batch, objective: *objective, token_weights: token_weights.clone() }
+            }
+            StepObjective::Preference { objective, share, examples } => {
+                let first = micro * self.plan.batch;
+                let examples = examples[first..first + rows.len()].to_vec();
+                let (reference, eos) = (self.reference.clone(), self.samplers[0].eos());
+                MicroBatch::Preference { batch, objective: *objective, share: *share, examples, reference, eos }
+            }
+        }
     }
 
     /// Reads all samples of the step that comes after `step` steps.
     fn rows(&self, step: u64) -> Vec<PackedRow> {
+        let (from, count) = self.samples(step);
+        self.samplers[self.plan.place(step).phase].rows(from, count)
+    }
+
+    /// Place of the first sample of the step that comes after `step` steps within its phase, and the number of samples.
+    fn samples(&self, step: u64) -> (u64, u64) {
         let place = self.plan.place(step);
         let is_here = |rewind: &&Rewind| self.plan.place(rewind.to).phase == place.phase;
         let in_phase: Vec<Rewind> = self.guarded.rewinds.iter().filter(is_here).copied().collect();
         let from = self.plan.cursor_with(step, &in_phase) - self.plan.cursor(step - place.step);
-        self.samplers[place.phase].rows(from, self.plan.samples_at(step))
+        (from, self.plan.samples_at(step))
     }
 
     fn batch(&self, rows: &[PackedRow], micro: u64) -> Batch {
         let index = self.plan.micro_batches(self.step) + micro;
-        let dropout_seed = (self.config.dropout > 0.0).then(|| derive_seed(self.plan.seed, "dropout", index));
+        let dropout_seed = self.model.drops().then(|| derive_seed(self.plan.seed, "dropout", index));
+        // Each answer of a pair is a row.
+        let answers = self.plan.preference.map_or(1, |objective| objective.rows_per_sample());
         Batch {
             ids: rows.iter().flat_map(|row| row.ids.iter().copied()).collect(),
             targets: rows.iter().flat_map(|row| row.targets.iter().copied()).collect(),
             starts: rows.iter().flat_map(|row| row.starts.iter().copied()).collect(),
-            batch: rows.len(),
-            seq: rows.first().map_or(0, |row| row.ids.len()),
+            batch: rows.len() * answers,
+            seq: rows.first().map_or(0, |row| row.ids.len() / answers),
             dropout_seed,
         }
     }
@@ -455,18 +516,7 @@ impl<'a> Trainer<'a> {
             tuning: if is_flex(&self.model.device()) { Tuning::default() } else { tuning::current() },
             standing: if self.watch.looks() { self.standing } else { Standing::default() },
             guarded: self.guarded.clone(),
-        }
-    }
-}
-
-/// Sum of the weights of all counted targets of a step; 1 if that is 0, because nothing is divided then.
-fn divisor(rows: &[PackedRow], token_weights: Option<&[f32]>) -> f32 {
-    let counted = rows.iter().flat_map(|row| &row.targets).filter_map(|target| usize::try_from(*target).ok());
-    match token_weights {
-        None => counted.count().max(1) as f32,
-        Some(weights) => {
-            let sum: f64 = counted.map(|token| f64::from(weights.get(token).copied().unwrap_or(1.0))).sum();
-            if sum > 0.0 { sum as f32 } else { 1.0 }
+            base: self.base.clone(),
         }
     }
 }
@@ -478,27 +528,6 @@ enum Looked {
     Done,
     /// The host asked to stop first.
     Stopped,
-}
-
-/// Losses of a step's micro-batches, not read yet. Each tensor holds the terms of one loss.
-struct StepLoss(Vec<Tensor<1>>);
-
-/// Terms of the loss of a step, which is their sum.
-#[derive(Clone, Copy, PartialEq, Debug)]
-struct LossTerms {
-    cross_entropy: f64,
-    /// `None` when the plan has no z-loss.
-    z_loss: Option<f64>,
-}
-
-impl StepLoss {
-    /// Reads the losses, which waits for the device.
-    fn value(&self) -> LossTerms {
-        let read = |loss: &Tensor<1>| loss.clone().into_data().iter::<f32>().map(f64::from).collect();
-        let losses: Vec<Vec<f64>> = self.0.iter().map(read).collect();
-        let term = |index: usize| losses.iter().map(|terms| terms.get(index).copied()).sum::<Option<f64>>();
-        LossTerms { cross_entropy: term(0).unwrap_or(0.0), z_loss: term(1) }
-    }
 }
 
 /// Rejects a loss or gradient norm that is NaN or infinite.

@@ -1,11 +1,13 @@
 //! Arguments of `train`.
 
 mod guard;
+mod lora;
 mod model;
 mod number;
 mod optimizer;
 mod parts;
 mod phase;
+mod preference;
 mod source;
 mod stop_when;
 mod train;

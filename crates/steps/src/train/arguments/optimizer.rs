@@ -88,6 +88,10 @@ impl Default for OptimizerArguments {
 }
 
 impl OptimizerArguments {
+    pub fn is_muon(&self) -> bool {
+        self.kind == OptimizerKind::Muon
+    }
+
     /// Checks the settings.
     ///
     /// # Errors

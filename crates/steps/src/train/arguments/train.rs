@@ -7,16 +7,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::guard::GuardArguments;
+use super::lora::LoraArguments;
 use super::model::ModelArgument;
 use super::number::number_or_nan;
 use super::optimizer::OptimizerArguments;
 use super::parts::split;
 use super::phase::{LossWeightArguments, PhaseArguments};
+use super::preference::PreferenceArguments;
 use super::source::SourceArguments;
 use super::stop_when::StopWhenArguments;
 use super::watch::{ModelOutput, WeightsArgument};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
+use stepwell_base::token_file::Unit;
 use stepwell_train::data::PackingKind;
 use stepwell_train::precision::Precision;
 use stepwell_train::training::guard::GuardError;
@@ -42,6 +45,13 @@ pub struct Arguments {
     /// here have its shape. It decides what `model` would say.
     #[serde(default)]
     pub from: Option<ArtifactRef>,
+    /// `{}` trains low-rank adapters (LoRA) beside the weights of `from`, which stay as they are. The output `model` has them
+    /// added to its weights; the output `adapter` is a folder for PEFT.
+    #[serde(default)]
+    pub lora: Option<LoraArguments>,
+    /// `{}` learns from the pairs of `preferences.tokenize` (DPO), in place of the next token.
+    #[serde(default)]
+    pub preference: Option<PreferenceArguments>,
     /// How documents are put into rows. Examples of `sft.tokenize` need `none` or `best-fit`, which do not cut them in two.
     #[serde(default)]
     pub packing: PackingKind,
@@ -221,6 +231,8 @@ impl Arguments {
             ema: self.ema,
             batch_ramp: self.batch_ramp.clone(),
             freeze_ramp: self.freeze_ramp.clone(),
+            lora: None,
+            preference: self.preference.as_ref().map(PreferenceArguments::objective).transpose()?,
             phases: split(phases, &self.phases, &self.context_ramp)?,
         };
         self.check_steps(&plan)?;
@@ -276,6 +288,8 @@ impl Arguments {
 
     /// Refuses settings of which one has no effect.
     fn check_together(&self) -> Result<(), Failure> {
+        self.check_lora()?;
+        self.check_preference()?;
         let refused = |message: &str, hint: &str| Err(Failure::fatal(message.to_owned()).with_hint(hint.to_owned()));
         if !self.batch_ramp.is_empty() && self.accumulation != default_accumulation() {
             return refused(
@@ -290,6 +304,79 @@ impl Arguments {
             return refused("`weights = \"ema\"` needs `ema`, the decay of the average", "0.999 is a good start");
         }
         Ok(())
+    }
+
+    /// Refuses settings that adapters do not have.
+    fn check_lora(&self) -> Result<(), Failure> {
+        let Some(lora) = &self.lora else { return Ok(()) };
+        lora.check()?;
+        let freezes = |phase: &PhaseArguments| phase.freeze_layers.is_some() || !phase.freeze_ramp.is_empty();
+        let is_frozen = self.freeze_layers != 0 || !self.freeze_ramp.is_empty() || self.phases.iter().any(freezes);
+        let others = [
+            (
+                self.from.is_none(),
+                "`lora` needs `from`, the model that adapters are trained on",
+                "give `from`, or leave `lora` out",
+            ),
+            (
+                is_frozen,
+                "`lora` freezes all weights, and layers are frozen besides",
+                "leave `freeze_layers` and `freeze_ramp` out",
+            ),
+            (self.ema.is_some(), "`ema` averages weights, which `lora` does not train", "leave `ema` out"),
+            (
+                self.optimizer.is_muon(),
+                "Muon is for the matrices of a model, not for those of adapters",
+                "leave `optimizer.kind` out: AdamW",
+            ),
+        ];
+        match others.into_iter().find(|(is_so, _, _)| *is_so) {
+            Some((_, message, hint)) => Err(Failure::fatal(message.to_owned()).with_hint(hint.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses settings of the loss of the next token.
+    fn check_preference(&self) -> Result<(), Failure> {
+        let Some(preference) = &self.preference else { return Ok(()) };
+        let weighs = self.loss_weights.is_some() || self.phases.iter().any(|phase| phase.loss_weights.is_some());
+        let other_rows = !self.packing.is_default() && self.packing != preference.packing();
+        let others = [
+            (
+                self.from.is_none(),
+                "`preference` needs `from`, the model that is compared with",
+                "give `from`: a tuned model",
+            ),
+            (
+                self.z_loss != 0.0,
+                "`z_loss` is part of the loss of the next token, which `preference` replaces",
+                "leave `z_loss` out",
+            ),
+            (
+                weighs,
+                "`loss_weights` weigh the next token, which `preference` does not learn",
+                "leave `loss_weights` out",
+            ),
+            (other_rows, "`preference` puts answers into rows of their own", "leave `packing` out"),
+        ];
+        match others.into_iter().find(|(is_so, _, _)| *is_so) {
+            Some((_, message, hint)) => Err(Failure::fatal(message.to_owned()).with_hint(hint.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// What the examples of the token files are made of.
+    pub fn examples(&self) -> Unit {
+        match self.row_packing() {
+            PackingKind::Pairs => Unit::Pair,
+            _ if self.preference.is_some() => Unit::Labelled,
+            _ => Unit::Document,
+        }
+    }
+
+    /// How documents are put into rows.
+    pub fn row_packing(&self) -> PackingKind {
+        self.preference.as_ref().map_or(self.packing, PreferenceArguments::packing)
     }
 
     fn check_steps(&self, plan: &Plan) -> Result<(), Failure> {

@@ -5,4 +5,4 @@ mod open;
 mod sources;
 
 pub use mixture::{Mixed, mixture};
-pub use open::{data_failure, open_stream, samplers};
+pub use open::{data_failure, open_files, open_stream, samplers};

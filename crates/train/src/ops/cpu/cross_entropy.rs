@@ -25,6 +25,8 @@ pub struct Head<'a> {
     pub width: usize,
     /// One per row; rows with a negative target do not count.
     pub targets: &'a [i32],
+    /// Number of rows before the first one, for options that have a number per row.
+    pub first: usize,
     pub options: &'a LossOptions,
     pub precision: Precision,
 }
@@ -61,14 +63,14 @@ pub struct HeadGradients {
 pub fn token_losses(head: Head<'_>) -> Vec<TokenLoss> {
     let mut losses = Vec::with_capacity(head.targets.len());
     for_each_chunk(head, |chunk, logits| {
-        losses.extend(of_rows(chunk, logits, |logits, target| {
+        losses.extend(of_rows(chunk, logits, |logits, row, target| {
             if target < 0 {
                 return TokenLoss::default();
             }
             if head.options.softcap > 0.0 {
                 cap_row(logits, head.options.softcap);
             }
-            exponentials_of_row(logits, target as usize).loss().weighted(head.options.weight(target))
+            exponentials_of_row(logits, target as usize).loss().weighted(head.options.weight(row, target))
         }));
     });
     losses
@@ -84,12 +86,12 @@ pub fn token_losses_with_gradients(
     let mut losses = Vec::with_capacity(head.targets.len());
     let mut gradients = HeadGradients { x: Vec::with_capacity(head.x.len()), weight: None };
     for_each_chunk(head, |chunk, logits| {
-        losses.extend(of_rows(chunk, logits, |logits, target| {
+        losses.extend(of_rows(chunk, logits, |logits, row, target| {
             if target < 0 {
                 logits.fill(0.0);
                 return TokenLoss::default();
             }
-            gradient_of_target(logits, target, objective, head.options)
+            gradient_of_target(logits, (row, target), objective, head.options)
         }));
         let rows = chunk.targets.len();
         let dlogits = View::new(logits, rows, vocab);
@@ -115,23 +117,24 @@ impl Head<'_> {
 fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     let (vocab, width) = (head.vocab(), head.width);
     let weight = View::new(head.weight, vocab, width).transposed();
-    for (x, targets) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)) {
+    for (number, (x, targets)) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)).enumerate() {
         let mut logits = matmul(View::new(x, targets.len(), width), weight, head.precision);
-        visit(Head { x, targets, ..head }, &mut logits);
+        visit(Head { x, targets, first: head.first + number * CHUNK, ..head }, &mut logits);
     }
 }
 
-/// Results of `of_row` for each row of a chunk's logits and its target.
+/// Results of `of_row` for each row of a chunk's logits, its number and its target.
 fn of_rows(
     chunk: Head<'_>,
     logits: &mut [f32],
-    of_row: impl Fn(&mut [f32], i32) -> TokenLoss + Sync,
+    of_row: impl Fn(&mut [f32], usize, i32) -> TokenLoss + Sync,
 ) -> impl Iterator<Item = TokenLoss> {
     let vocab = chunk.vocab();
     let rows = (TASK / vocab).max(1);
-    let parts = logits.chunks_mut(rows * vocab).zip(chunk.targets.chunks(rows));
-    let losses = thread_team::map(parts, |(logits, targets)| {
-        logits.chunks_mut(vocab).zip(targets).map(|(logits, target)| of_row(logits, *target)).collect::<Vec<_>>()
+    let parts = logits.chunks_mut(rows * vocab).zip(chunk.targets.chunks(rows)).enumerate();
+    let losses = thread_team::map(parts, |(part, (logits, targets))| {
+        let numbered = logits.chunks_mut(vocab).zip(targets).zip(chunk.first + part * rows..);
+        numbered.map(|((logits, target), row)| of_row(logits, row, *target)).collect::<Vec<_>>()
     });
     losses.into_iter().flatten()
 }
@@ -160,12 +163,17 @@ fn exponentials_of_row(logits: &mut [f32], target: usize) -> Row {
 }
 
 /// [`gradient_of_row`] with the options of the loss.
-fn gradient_of_target(logits: &mut [f32], target: i32, objective: Objective, options: &LossOptions) -> TokenLoss {
+fn gradient_of_target(
+    logits: &mut [f32],
+    (row, target): (usize, i32),
+    objective: Objective,
+    options: &LossOptions,
+) -> TokenLoss {
     let index = target as usize;
     if options.is_plain() {
         return gradient_of_row(logits, index, objective);
     }
-    let weight = options.weight(target);
+    let weight = options.weight(row, target);
     let capped = (options.softcap > 0.0).then(|| {
         cap_row(logits, options.softcap);
         logits.to_vec()

@@ -13,8 +13,8 @@ mod uploaded;
 
 pub use muon::{Stack, muon};
 pub use tensors::{
-    Trained, activated_linear, activated_linear_add, adamw, attention, cross_entropy, dropout, embedding, global_norm,
-    linear, linear_add, norm_linear, qk_norm, rms_norm, token_nll,
+    Trained, activated, activated_linear, activated_linear_add, adamw, attention, cross_entropy, dropout, embedding,
+    global_norm, linear, linear_add, norm_linear, qk_norm, rms_norm, token_nll,
 };
 pub use uploaded::Uploaded;
 

@@ -99,7 +99,7 @@ pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>,
 }
 
 /// See `portable::activated`; elements have the type of `x`.
-pub(super) fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
+pub fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     let [rows, columns] = x.dims();
     let shape = ActivationShape::new(activation, rows, columns);
     Tensor::from_dispatch(Dispatch::device_activation(Activated { x: x.into_dispatch(), shape }))

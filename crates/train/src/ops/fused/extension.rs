@@ -10,7 +10,7 @@ use super::accumulating::{Accumulating, record_accumulating};
 use super::operations::{
     Attention, CrossEntropy, Dropout, Embedding, Host, Linear, LinearAdd, QkNorm, RmsNorm, token_nll,
 };
-use super::recomputed::{ActivatedLinear, ActivatedLinearAdd, NormLinear};
+use super::recomputed::{Activated, ActivatedLinear, ActivatedLinearAdd, NormLinear};
 use crate::ops::differentiable::{Differentiable, Tracked, record};
 use crate::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, LossOptions, Objective};
 use crate::precision::Precision;
@@ -42,6 +42,7 @@ pub trait FusedOps: Backend {
         eps: f32,
         precision: Precision,
     ) -> FloatTensor<Self>;
+    fn fused_activated(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
     fn fused_activated_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -131,13 +132,18 @@ impl FusedOps for Flex {
         NormLinear { norm, weight: Host::new(weight), precision }.forward()
     }
 
+    fn fused_activated(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        Activated { x: Host::new(x), activation }.forward()
+    }
+
     fn fused_activated_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         activation: Activation,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        ActivatedLinear { x: Host::new(x), activation, weight: Host::new(weight), precision }.forward()
+        ActivatedLinear { activated: Activated { x: Host::new(x), activation }, weight: Host::new(weight), precision }
+            .forward()
     }
 
     fn fused_activated_linear_add(
@@ -147,7 +153,11 @@ impl FusedOps for Flex {
         activation: Activation,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        let activated = ActivatedLinear { x: Host::new(x), activation, weight: Host::new(weight), precision };
+        let activated = ActivatedLinear {
+            activated: Activated { x: Host::new(x), activation },
+            weight: Host::new(weight),
+            precision,
+        };
         ActivatedLinearAdd { activated, residual: Host::new(residual) }.forward()
     }
 
@@ -173,7 +183,7 @@ impl FusedOps for Flex {
         softcap: f32,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        let (objective, options) = (Objective::cross_entropy(1.0), LossOptions { softcap, token_weights: None });
+        let (objective, options) = (Objective::cross_entropy(1.0), LossOptions { softcap, ..LossOptions::default() });
         token_nll(&CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, objective, options, precision })
     }
 }
@@ -243,6 +253,10 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         )
     }
 
+    fn fused_activated(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        record::<C, _, _>([&x], Activated { x: saved(&x), activation })
+    }
+
     fn fused_activated_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -251,7 +265,7 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     ) -> FloatTensor<Self> {
         record::<C, _, _>(
             [&x, &weight],
-            ActivatedLinear { x: saved(&x), activation, weight: saved(&weight), precision },
+            ActivatedLinear { activated: Activated { x: saved(&x), activation }, weight: saved(&weight), precision },
         )
     }
 
@@ -262,7 +276,8 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         activation: Activation,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        let activated = ActivatedLinear { x: saved(&x), activation, weight: saved(&weight), precision };
+        let activated =
+            ActivatedLinear { activated: Activated { x: saved(&x), activation }, weight: saved(&weight), precision };
         let operation = ActivatedLinearAdd { activated, residual: saved(&residual) };
         record::<C, _, _>([&x, &weight, &residual], operation)
     }
@@ -292,7 +307,7 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         softcap: f32,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        let (objective, options) = (Objective::cross_entropy(1.0), LossOptions { softcap, token_weights: None });
+        let (objective, options) = (Objective::cross_entropy(1.0), LossOptions { softcap, ..LossOptions::default() });
         let nll =
             token_nll(&CrossEntropy { x: saved(&x), weight: saved(&weight), targets, objective, options, precision });
         <Self as burn::backend::AutodiffBackend>::from_inner(nll)

@@ -8,6 +8,6 @@ mod recomputed;
 mod tensors;
 
 pub use tensors::{
-    activated_linear, activated_linear_add, attention, capped_nll, cross_entropy, dropout, embedding, linear,
-    linear_add, loss, norm_linear, qk_norm, rms_norm, token_nll,
+    activated, activated_linear, activated_linear_add, attention, capped_nll, cross_entropy, dropout, embedding,
+    linear, linear_add, loss, norm_linear, qk_norm, rms_norm, token_nll,
 };

@@ -292,7 +292,15 @@ impl CrossEntropy {
     pub fn head(&self) -> cross_entropy::Head<'_> {
         let width = self.x.rows_and_columns().1;
         let CrossEntropy { x, weight, targets, options, precision, .. } = self;
-        cross_entropy::Head { x: x.values(), weight: weight.values(), width, targets, options, precision: *precision }
+        cross_entropy::Head {
+            x: x.values(),
+            weight: weight.values(),
+            width,
+            targets,
+            first: 0,
+            options,
+            precision: *precision,
+        }
     }
 
     fn terms(&self, losses: &[TokenLoss]) -> FlexTensor {

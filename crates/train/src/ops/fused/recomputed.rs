@@ -10,7 +10,7 @@ use super::operations::{Host, Linear, RmsNorm, tensor};
 use crate::ops::Activation;
 use crate::ops::cpu::activation;
 use crate::ops::cpu::gemm::{matmul, matmul_onto};
-use crate::ops::differentiable::Differentiable;
+use crate::ops::differentiable::{Differentiable, saves_itself};
 use crate::precision::Precision;
 
 /// `rms_norm(x) weight^T`.
@@ -56,18 +56,16 @@ impl Accumulating<3> for NormLinear {
     }
 }
 
-/// `activation(x) weight^T`.
+/// `activation(x)`, for several layers that read it.
 #[derive(Clone, Debug)]
-pub struct ActivatedLinear {
+pub struct Activated {
     /// `[n, inputs]`.
     pub x: Host,
     pub activation: Activation,
-    pub weight: Host,
-    pub precision: Precision,
 }
 
-impl ActivatedLinear {
-    /// Width of the activation's output.
+impl Activated {
+    /// Width of the output.
     fn width(&self) -> usize {
         let (_, inputs) = self.x.rows_and_columns();
         match self.activation {
@@ -76,16 +74,52 @@ impl ActivatedLinear {
         }
     }
 
-    fn linear(&self) -> Linear {
-        let activated = match self.activation {
+    fn values(&self) -> Vec<f32> {
+        match self.activation {
             Activation::SwiGlu => activation::swiglu(self.x.values(), self.width()),
             Activation::Gelu => activation::gelu(self.x.values()),
+        }
+    }
+
+    /// Gradient of `x`. Replaces `upstream` with the output.
+    fn backward_in_place(&self, upstream: &mut [f32]) -> FlexTensor {
+        let dx = match self.activation {
+            Activation::SwiGlu => activation::swiglu_backward(self.x.values(), upstream, self.width()),
+            Activation::Gelu => activation::gelu_backward(self.x.values(), upstream),
         };
-        self.linear_of(activated)
+        tensor(dx, self.x.shape())
+    }
+}
+
+impl Differentiable<1> for Activated {
+    type Backend = Flex;
+    saves_itself!(1);
+
+    fn forward(&self) -> FlexTensor {
+        tensor(self.values(), [self.x.rows_and_columns().0, self.width()])
+    }
+
+    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut upstream = Host::new(upstream).values().to_vec();
+        [Some(saved.backward_in_place(&mut upstream))]
+    }
+}
+
+/// `activation(x) weight^T`.
+#[derive(Clone, Debug)]
+pub struct ActivatedLinear {
+    pub activated: Activated,
+    pub weight: Host,
+    pub precision: Precision,
+}
+
+impl ActivatedLinear {
+    fn linear(&self) -> Linear {
+        self.linear_of(self.activated.values())
     }
 
     fn linear_of(&self, activated: Vec<f32>) -> Linear {
-        let x = Host::new(tensor(activated, [self.x.rows_and_columns().0, self.width()]));
+        let x = Host::new(tensor(activated, [self.activated.x.rows_and_columns().0, self.activated.width()]));
         Linear { x, weight: self.weight.clone(), precision: self.precision }
     }
 
@@ -94,13 +128,10 @@ impl ActivatedLinear {
             return self.linear().gradients(upstream, needed);
         }
         let mut values = matmul(upstream.view(), self.weight.view(), self.precision);
-        let dx = match self.activation {
-            Activation::SwiGlu => activation::swiglu_backward(self.x.values(), &mut values, self.width()),
-            Activation::Gelu => activation::gelu_backward(self.x.values(), &mut values),
-        };
+        let dx = self.activated.backward_in_place(&mut values);
         // `values` now holds the activation's output instead of its gradient.
         let [_, dweight] = self.linear_of(values).gradients(upstream, [false, needed[1]]);
-        [Some(tensor(dx, self.x.shape())), dweight]
+        [Some(dx), dweight]
     }
 }
 

@@ -57,6 +57,10 @@ pub fn norm_linear(
     Tensor::from_dispatch(Dispatch::fused_norm_linear(x, norm_weight, weight, eps, precision))
 }
 
+pub fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_activated(x.into_dispatch(), activation))
+}
+
 pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(Dispatch::fused_activated_linear(x, weight, activation, precision))

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use burn::tensor::Tensor;
+
 use super::*;
 use crate::data::TokenStream;
 use crate::data::fixtures::shard;
 use crate::device;
 use crate::model::config::{Ffn, Init};
+use crate::model::lora::initial_adapters;
 use crate::model::weights;
 use crate::optim::MuonConfig;
 use crate::precision::Precision;
-use crate::training::checkpoint::{CheckpointError, Expected, Files, restore};
+use crate::training::checkpoint::{Base, CheckpointError, Expected, Files, restore};
 use crate::training::phase::Phase;
 use crate::training::schedule::{Schedule, ScheduleKind};
 use stepwell_base::protocol::SampleText;
@@ -21,6 +24,7 @@ mod bits;
 mod checkpoints;
 mod features;
 mod guard;
+mod lora;
 mod resume;
 mod watch;
 
@@ -191,6 +195,9 @@ fn muon() -> OptimizerConfig {
     OptimizerConfig { muon: Some(MuonConfig::default()), ..settings() }
 }
 
+/// Digest of the frozen model, which tests do not compute.
+const BASE: &str = "the model that was drawn from the seed";
+
 fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option<Vec<u8>>, HostError> {
     process_with(settings(), plan, host, saved)
 }
@@ -214,22 +221,29 @@ fn process_on(
 ) -> Result<Option<Vec<u8>>, HostError> {
     let device = device::open(backend).unwrap().autodiff();
     let (config, samplers) = (config(), samplers(plan));
+    let initial = Transformer::init(&config, plan.seed, &device);
+    let below = plan.lora.as_ref().map(|_| weights::save(initial.shared()));
     let trainer = match saved {
         None => {
-            let model = Transformer::init(&config, plan.seed, &device);
+            let model = match &plan.lora {
+                None => initial,
+                Some(lora) => initial.with_adapters(lora, &initial_adapters(lora, &config, plan.seed)).unwrap(),
+            };
             Trainer::new(plan, &samplers, model, settings, backend)
         }
         Some(saved) => {
             let optimizer = settings.clone();
-            let expected = Expected { model: &config, optimizer, plan, device: &device, forked_at: None };
+            let base = below.as_deref().map(|weights| Base { digest: BASE, weights });
+            let expected = Expected { model: &config, optimizer, plan, device: &device, forked_at: None, base };
             let restored = restore(saved.files(), &expected).unwrap();
             Trainer::resumed(plan, &samplers, restored, settings, backend)
         }
     };
+    let trainer = trainer.on_base(below.map(|_| BASE.to_owned()));
     let ended = trainer.watching(host.watch.clone()).run(host);
     assert!(host.in_flight.is_none(), "the training has ended before its last checkpoint was written");
     match ended? {
-        Finished::Complete { model, .. } => Ok(Some(weights::save(model.shared()))),
+        Finished::Complete { model, .. } => Ok(Some(weights::save(model.trained()))),
         Finished::Stopped => Ok(None),
         Finished::Rewound { .. } => panic!("it has no guard"),
     }
@@ -349,7 +363,7 @@ fn a_checkpoint_of_another_precision_or_z_loss_is_refused_but_in_a_fork() {
     let device = device::open("flex").unwrap().autodiff();
     let restored = |plan: &Plan, fork: bool| {
         let forked_at = fork.then_some(4);
-        let expected = Expected { model: &model, optimizer: settings(), plan, device: &device, forked_at };
+        let expected = Expected { model: &model, optimizer: settings(), plan, device: &device, forked_at, base: None };
         restore(saved.files(), &expected).map(|restored| restored.state.step)
     };
     for (plan, message) in [
@@ -394,7 +408,7 @@ fn a_fork_takes_over_the_state_that_fits() {
     let forked = |optimizer, freeze_layers, fork: bool| {
         let forked_at = fork.then_some(4);
         let plan = Plan { freeze_layers, ..plan.clone() };
-        let expected = Expected { model: &model, optimizer, plan: &plan, device: &device, forked_at };
+        let expected = Expected { model: &model, optimizer, plan: &plan, device: &device, forked_at, base: None };
         let restored = restore(saved.files(), &expected)?;
         let named = restored.optimizer.shared();
         Ok((restored.optimizer.without_state(&restored.model), named.len()))
@@ -420,7 +434,8 @@ fn a_fork_keeps_the_standing_of_its_own_checkpoints() {
     let state = TrainState { standing, ..TrainState::from_file(&saved.state).unwrap() }.to_file();
     let (device, config) = (device::open("flex").unwrap().autodiff(), config());
     let resumed = |forked_at| {
-        let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, forked_at };
+        let expected =
+            Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, forked_at, base: None };
         restore(Files { state: &state, ..saved.files() }, &expected).unwrap().state.standing
     };
     assert_eq!(resumed(Some(2)), standing, "its own checkpoint");

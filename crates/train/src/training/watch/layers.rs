@@ -23,14 +23,14 @@ impl LayerStats {
             *squares.entry(layer_of(&path)).or_insert(0.0) += sum;
         }
         let gradients = squares.into_iter().map(|(layer, sum): (String, f64)| (layer, sum.sqrt())).collect();
-        LayerStats { gradients, before: model.shared() }
+        LayerStats { gradients, before: model.trained() }
     }
 
     /// Numbers by name: `grad_norm/LAYER`, and `update_ratio/LAYER`, the L2 norm of the update as a share of that of the
     /// weights. Layers that are not trained have none.
     pub fn finish(self, updated: &Transformer) -> BTreeMap<String, f64> {
         let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-        for (before, after) in self.before.into_iter().zip(updated.shared()) {
+        for (before, after) in self.before.into_iter().zip(updated.trained()) {
             let layer = layer_of(&before.name);
             if self.gradients.contains_key(&layer) {
                 let (moved, size) = before.data.read(|before| after.data.read(|after| squares(before, after)));
@@ -55,7 +55,7 @@ fn squares(before: &[f32], after: &[f32]) -> (f64, f64) {
 
 /// `layer.3`, `embedding` or `final_norm`, for the path of a parameter and for the name of a weight.
 fn layer_of(name: &str) -> String {
-    let number = name.strip_prefix("blocks.").or_else(|| name.strip_prefix("model.layers."));
+    let number = name.strip_prefix("blocks.").or_else(|| name.split_once("model.layers.").map(|(_, rest)| rest));
     match number.and_then(|rest| rest.split('.').next()) {
         Some(number) => format!("layer.{number}"),
         None if name.contains("norm") => "final_norm".to_owned(),
@@ -73,6 +73,8 @@ mod tests {
             ("blocks.12.qkv", "layer.12"),
             ("model.layers.12.self_attn.q_proj.weight", "layer.12"),
             ("blocks.0.attention_norm", "layer.0"),
+            ("blocks.3.lora.q_proj.a", "layer.3"),
+            ("base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight", "layer.3"),
             ("embedding", "embedding"),
             ("model.embed_tokens.weight", "embedding"),
             ("final_norm", "final_norm"),

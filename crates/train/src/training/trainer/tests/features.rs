@@ -47,7 +47,7 @@ impl Case {
                 Some(saved) => {
                     let optimizer = self.settings.clone();
                     let (model, plan) = (&self.config, &self.plan);
-                    let expected = Expected { model, optimizer, plan, device: &device, forked_at: None };
+                    let expected = Expected { model, optimizer, plan, device: &device, forked_at: None, base: None };
                     let restored = restore(saved.files(), &expected).unwrap();
                     assert_eq!(Some(restored.state.step), rows.last().map(|row| row.train_step), "{}", self.name);
                     Trainer::resumed(plan, &samplers, restored, self.settings.clone(), "flex")
@@ -186,7 +186,7 @@ fn an_average_that_is_missing_is_an_error_but_in_a_fork() {
     let device = device::open("flex").unwrap().autodiff();
     let restored = |files: Files<'_>, forked_at| {
         let (model, plan) = (&case.config, &case.plan);
-        let expected = Expected { model, optimizer: settings(), plan, device: &device, forked_at };
+        let expected = Expected { model, optimizer: settings(), plan, device: &device, forked_at, base: None };
         restore(files, &expected).map(|restored| restored.ema.map(|ema| ema.shared().len()))
     };
     let without = Files { ema: None, ..saved.files() };

@@ -22,7 +22,8 @@ impl Training {
         let (config, samplers) = (config(), samplers(plan));
         let mut now: Option<(Rewind, Guarded)> = None;
         loop {
-            let expected = Expected { model: &config, optimizer: settings(), plan, device: &device, forked_at: None };
+            let expected =
+                Expected { model: &config, optimizer: settings(), plan, device: &device, forked_at: None, base: None };
             let restored = self.saved.last().map(|saved| restore(saved.files(), &expected).unwrap());
             let of_checkpoint =
                 restored.as_ref().map_or_else(Guarded::default, |restored| restored.state.guarded.clone());

@@ -75,7 +75,8 @@ fn zeroed_moments() {
 
     let device = device::open("flex").unwrap().autodiff();
     let config = config();
-    let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, forked_at: None };
+    let expected =
+        Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, forked_at: None, base: None };
     let empty = weights::save::<Vec<f32>>(Vec::new());
     let error = restore(Files { optimizer: &empty, ..saved.files() }, &expected).err().unwrap();
     assert!(matches!(error, CheckpointError::Optimizer(_)), "{error}");
