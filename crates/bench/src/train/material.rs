@@ -230,7 +230,6 @@ mod tests {
                 vocab,
                 masked: false,
                 unit: Unit::Document,
-                unit: Unit::Document,
             };
             let ends = (1..=documents).flat_map(|document| (40 * document / documents).to_le_bytes());
             let ids = (0..40u16).flat_map(u16::to_le_bytes);

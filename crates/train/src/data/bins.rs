@@ -19,6 +19,9 @@ pub struct Bins {
     pub left_out: u64,
 }
 
+/// An example with its place among all examples of the stream.
+type Placed = (u64, Range<u64>);
+
 /// What a row of `context` inputs holds of an example: one more token than inputs, because the last one is a target only.
 fn kept(example: &Range<u64>, context: usize) -> Range<u64> {
     example.start..example.end.min(example.start + context as u64 + 1)
@@ -96,7 +99,7 @@ impl Bins {
     }
 
     /// The examples that teach something, with their places in the stream, and how many do not or are cut.
-    fn examples(stream: &TokenStream, context: usize) -> Result<(Bins, Vec<(u64, Range<u64>)>), DataError> {
+    fn examples(stream: &TokenStream, context: usize) -> Result<(Bins, Vec<Placed>), DataError> {
         if context == 0 {
             return Err(DataError::NoContext);
         }

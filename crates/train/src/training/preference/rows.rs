@@ -23,16 +23,12 @@ pub fn spread(of_rows: &[f64], batch: &Batch) -> Vec<f32> {
 /// Targets of the whole text of each row, of which only the answer counts in `batch`: the next token, except in padding,
 /// whose tokens see only themselves.
 pub fn of_text(batch: &Batch) -> Vec<i32> {
-    let mut targets = batch.targets.clone();
-    for row in 0..batch.batch {
-        let first = row * batch.seq;
-        for at in first..first + batch.seq - 1 {
-            if targets[at] < 0 && batch.starts[at] == batch.starts[at + 1] {
-                targets[at] = batch.ids[at + 1] as i32;
-            }
-        }
-    }
-    targets
+    let target = |(at, target): (usize, &i32)| {
+        let is_last = (at + 1).is_multiple_of(batch.seq);
+        let continues = !is_last && batch.starts[at] == batch.starts[at + 1];
+        if *target < 0 && continues { batch.ids[at + 1] as i32 } else { *target }
+    };
+    batch.targets.iter().enumerate().map(target).collect()
 }
 
 /// Each row's prompt with the answer of the row before it, as far as it fits. The first row has that of the last.
