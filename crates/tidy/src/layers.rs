@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("models", &["base"]),
     ("inference", &["base", "thread-team", "models"]),
     ("batch", &["base"]),
+    ("remote", &["base"]),
     (
         "steps",
         &["base", "statistics", "workflow", "run", "artifact", "columns", "train", "models", "inference", "batch"],
@@ -65,6 +66,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "engine",
             "bench",
             "http",
+            "remote",
         ],
     ),
     ("features", &["stepwell", "train"]),
