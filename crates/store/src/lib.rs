@@ -50,8 +50,9 @@ pub use read::{
 pub use rows::{
     After, Annotation, Answer, Attempted, AttemptedStep, BatchChecked, BatchCounts, BatchEnding, BatchOutcome,
     BatchRow, BatchUsage, CheckpointRow, Children, DecisionRow, EventRow, FileRow, HashedEvent, LineError,
-    MessageOutcome, MessageRow, NewMessage, Reference, ReferenceHolder, Remark, RequestRow, RunRow, RunRows, SampleRow,
-    ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind, TokenRow, Unreadable, UsageRow, WaitRow,
+    MachineEventRow, MachineRow, MessageOutcome, MessageRow, NewMachine, NewMessage, Reference, ReferenceHolder,
+    Remark, RequestRow, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind,
+    TokenRow, Unreadable, UsageRow, WaitRow,
 };
 pub use series::{Extremes, Point, SeriesRange};
 pub use write::Store;

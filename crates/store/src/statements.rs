@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 /// Tables that keep their rows for ever.
-const GROWING: [&str; 14] = [
+const GROWING: [&str; 16] = [
     "annotation",
     "event",
     "run",
@@ -24,10 +24,12 @@ const GROWING: [&str; 14] = [
     "decision",
     "signal",
     "webhook_message",
+    "machine",
+    "machine_event",
 ];
 
 /// Indexes of unfinished work.
-const OPEN: [&str; 2] = ["run_open", "request_pending"];
+const OPEN: [&str; 3] = ["run_open", "request_pending", "machine_open"];
 
 thread_local! {
     static NOTED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };

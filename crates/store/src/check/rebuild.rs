@@ -21,7 +21,7 @@ use crate::write::tally::Tally;
 use crate::write::{commit, prune, submit};
 
 /// Tables that no event writes; each has its own protection.
-const NOT_LOGGED: [&str; 16] = [
+const NOT_LOGGED: [&str; 18] = [
     "meta",
     "annotation",
     "notification",
@@ -36,6 +36,8 @@ const NOT_LOGGED: [&str; 16] = [
     "file",
     "batch",
     "event_cursor",
+    "machine",
+    "machine_event",
     "webhook_message",
     "refinery_schema_history",
 ];

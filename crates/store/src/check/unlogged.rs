@@ -14,7 +14,7 @@ use crate::rows::SampleRow;
 pub(super) fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
     if !seal::is_intact(connection)? {
         findings.add(
-            "requests, schedules, environments, tags, notes, tokens, files, batches, messages or `meta` are not what was written",
+            "requests, schedules, environments, tags, notes, tokens, files, batches, messages, machines or `meta` are not what was written",
         );
     }
     // An attempt ends before its start when the clock was set back between two engines.

@@ -12,12 +12,14 @@ use stepwell_base::faults::around;
 use crate::error::StoreError;
 
 /// Tables under the seal. The seal itself is a row of `meta`.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     "annotation",
     "batch",
     "environment",
     "event_cursor",
     "file",
+    "machine",
+    "machine_event",
     "meta",
     "notification",
     "request",
@@ -138,10 +140,14 @@ fn add_to_seal(connection: &Connection, difference: u128) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Sum over all rows of all sealed tables.
+/// Sum over all rows of all sealed tables. A table that an older schema lacks has no rows.
 fn sum(connection: &Connection) -> Result<u128, StoreError> {
     let mut total = 0u128;
     for table in TABLES {
+        let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        if !connection.prepare_cached(sql)?.exists([table])? {
+            continue;
+        }
         total = total.wrapping_add(sum_of_query(connection, table, &format!("SELECT * FROM {table}"), [])?);
     }
     Ok(total)

@@ -16,7 +16,7 @@ mod embedded {
 }
 
 /// The schema that this build reads and writes.
-pub(crate) const SUPPORTED: u32 = 13;
+pub(crate) const SUPPORTED: u32 = 14;
 
 pub(crate) fn runner() -> refinery::Runner {
     embedded::migrations::runner().set_grouped(true)

@@ -8,6 +8,7 @@ mod effort;
 mod history;
 mod look;
 mod lookups;
+mod machines;
 mod names;
 mod notifications;
 pub(crate) mod reader;

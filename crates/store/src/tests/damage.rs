@@ -147,7 +147,7 @@ fn what_is_not_in_the_log_is_protected_too() {
         ("UPDATE metric SET more = '{\"z_loss\":0.5}' WHERE train_step = 2", "training step 2"),
         (
             "UPDATE request SET at = '2000-01-01T00:00:00.000Z'",
-            "requests, schedules, environments, tags, notes, tokens, files, batches, messages or `meta`",
+            "requests, schedules, environments, tags, notes, tokens, files, batches, messages, machines or `meta`",
         ),
         ("DELETE FROM request", "requests, schedules"),
         ("UPDATE meta SET value = 7 WHERE key = 'engine_epoch'", "`meta`"),

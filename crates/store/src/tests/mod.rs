@@ -8,6 +8,7 @@ mod damage;
 mod fixture;
 mod history;
 mod io_faults;
+mod machines;
 mod opening;
 mod pages;
 mod pinned;

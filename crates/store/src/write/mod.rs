@@ -4,6 +4,7 @@ mod annotations;
 mod answers;
 mod claim_and_succeed;
 pub(crate) mod commit;
+mod machines;
 mod measured;
 mod project;
 pub(crate) mod prune;

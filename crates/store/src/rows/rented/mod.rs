@@ -1,0 +1,5 @@
+//! Rows of rented machines.
+
+mod machine;
+
+pub use machine::{MachineEventRow, MachineRow, NewMachine};
