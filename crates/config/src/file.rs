@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::limits;
+use super::remote;
 use super::settings::{ColorChoice, OutputFormat, Partial, Switch};
 use super::webhooks;
 use stepwell_base::suggest;
@@ -10,7 +11,7 @@ use stepwell_run::retention::{Goal, KeepBest};
 use stepwell_workflow::diagnostic::{Problems, SpecErrors};
 use stepwell_workflow::document::{self, Node, Table};
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "state_dir",
     "export_dir",
     "output",
@@ -26,6 +27,7 @@ const KEYS: [&str; 15] = [
     "alerts",
     "notify",
     "webhook",
+    "remote",
 ];
 const RETENTION_KEYS: [&str; 3] = ["keep_runs", "keep_days", "keep_best"];
 const BEST_KEYS: [&str; 3] = ["by", "count", "goal"];
@@ -56,6 +58,7 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
         alert_command: limits::alert_command(&table, &mut problems),
         notify_command: limits::notify_command(&table, &mut problems),
         webhooks: webhooks::webhooks(&table, home, &mut problems),
+        remotes: remote::accounts(&table, home, &mut problems),
         crash_loop_limit: table.get("crash_loop_limit").and_then(|node| crash_loop_limit(node, &mut problems)),
         log_limit: limits::log_limit(&table, &mut problems),
         slots: table.get("slots").and_then(|node| slots(node, &mut problems)),

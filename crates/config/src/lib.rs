@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod limits;
 mod load;
+mod remote;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -13,4 +14,5 @@ mod webhooks;
 
 pub use error::ConfigError;
 pub use load::{Surroundings, load, load_from};
+pub use remote::{RemoteAccount, RemoteKind};
 pub use settings::{ColorChoice, Origin, OutputFormat, Partial, Setting, Settings, Shown, Switch};

@@ -177,6 +177,7 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             Vec::new(),
         ),
+        remotes: first([(project.remotes, project_origin()), (user.remotes, user_origin())], Vec::new()),
     })
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::remote::RemoteAccount;
 use stepwell_base::amount;
 use stepwell_run::retention::KeepBest;
 use stepwell_workflow::limits::Limits;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub notify_command: Setting<Vec<String>>,
     /// Receivers of events.
     pub webhooks: Setting<Vec<Webhook>>,
+    /// Accounts with those who rent machines out.
+    pub remotes: Setting<Vec<RemoteAccount>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,6 +100,7 @@ pub struct Partial {
     pub alert_command: Option<Vec<String>>,
     pub notify_command: Option<Vec<String>>,
     pub webhooks: Option<Vec<Webhook>>,
+    pub remotes: Option<Vec<RemoteAccount>>,
 }
 
 /// One line of `config show`.
@@ -130,6 +134,7 @@ impl Settings {
             row("alerts.command", self.alert_command.value.join(" "), &self.alert_command.origin),
             row("notify.command", self.notify_command.value.join(" "), &self.notify_command.origin),
             row("webhook", self.describe_webhooks(), &self.webhooks.origin),
+            row("remote", self.describe_remotes(), &self.remotes.origin),
         ]
     }
 
@@ -147,6 +152,11 @@ impl Settings {
     /// The names only: an address may be a secret.
     fn describe_webhooks(&self) -> String {
         self.webhooks.value.iter().map(|webhook| webhook.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn describe_remotes(&self) -> String {
+        let accounts = self.remotes.value.iter().map(|account| format!("{} ({})", account.name, account.kind.as_str()));
+        accounts.collect::<Vec<_>>().join(", ")
     }
 
     fn describe_keep_best(&self) -> String {

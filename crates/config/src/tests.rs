@@ -84,6 +84,34 @@ fn defaults_are_used_without_any_source() {
 }
 
 #[test]
+fn accounts_of_remote_machines_are_read() {
+    let text = "[remote.cloud]\nprovider = \"lambda\"\nkey = { env = \"KEY\" }\nsettle = \"1m\"\n[remote.own]\nprovider = \"command\"\nprogram = [\"./p.sh\", \"x\"]\n[remote.try]\nprovider = \"mock\"\nfolder = \"~/cloud\"\n";
+    let place = Place::new().project(text);
+    let settings = place.load(Partial::default()).expect("project file");
+    let accounts = &settings.remotes.value;
+    let kinds: Vec<&str> = accounts.iter().map(|account| account.kind.as_str()).collect();
+    assert_eq!(kinds, ["lambda", "command", "mock"]);
+    assert_eq!((accounts[0].settle.as_secs(), accounts[1].program.len()), (60, 2));
+    assert_eq!(accounts[2].folder, Some(place.path("home/cloud")));
+    for (text, what) in [
+        ("[remote.a]\nprovider = \"lambda\"\n", "needs `key`"),
+        ("[remote.a]\nprovider = \"lambda\"\nkey = \"secret\"\n", "must name the source"),
+        ("[remote.a]\nprovider = \"lamda\"\n", "no provider `lamda`"),
+        ("[remote.a]\n", "needs a `provider`"),
+        ("[remote.\"a b\"]\nprovider = \"mock\"\n", "no name of a provider"),
+        ("[remote.a]\nprovider = \"mock\"\n", "needs `folder`"),
+        ("[remote.a]\nprovider = \"command\"\nprogram = []\n", "1 to 64"),
+        ("[remote.a]\nprovider = \"vast\"\nkey = { env = \"K\" }\nurl = \"http://example.com\"\n", "https"),
+        ("[remote.a]\nprovider = \"mock\"\nfolder = \"f\"\nsettle = \"0s\"\n", "`settle` cannot be"),
+    ] {
+        let error = Place::new().project(text).load(Partial::default()).unwrap_err();
+        let ConfigError::File(problems) = &error else { panic!("{text}: {error}") };
+        let found = problems.problems().iter().any(|problem| problem.message().contains(what));
+        assert!(found, "{text}: {:?}", problems.problems());
+    }
+}
+
+#[test]
 fn each_source_wins_over_the_next() {
     let place = Place::new()
         .user("slots = 5\ndevice = \"user\"\noutput = \"json\"\ncolor = \"always\"\nstate_dir = \"~/runs\"\nretention = { keep_runs = 3, keep_days = 7, keep_best = { by = \"eval.acc\", count = 2, goal = \"max\" } }\n");

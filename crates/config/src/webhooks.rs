@@ -152,7 +152,7 @@ fn secrets(item: &Node, table: &Table, problems: &mut Problems) -> Option<Vec<Se
     nodes.into_iter().map(|node| source("secret", node, problems)).collect()
 }
 
-fn source(what: &str, node: &Node, problems: &mut Problems) -> Option<SecretSource> {
+pub(super) fn source(what: &str, node: &Node, problems: &mut Problems) -> Option<SecretSource> {
     let Data::Table(table) = &node.data else {
         problems.at(&node.span, format!("`{what}` must name the source of its value, not hold it")).hint(SOURCE);
         return None;
@@ -235,7 +235,7 @@ fn timeout(table: &Table, problems: &mut Problems) -> Option<Duration> {
     }
 }
 
-fn time(key: &str, node: &Node, longest: Duration, problems: &mut Problems) -> Option<Duration> {
+pub(super) fn time(key: &str, node: &Node, longest: Duration, problems: &mut Problems) -> Option<Duration> {
     let text = node.text(key, problems)?;
     let found = duration::parse(&text.value).filter(|time| !time.is_zero() && *time <= longest);
     if found.is_none() {
