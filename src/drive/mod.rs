@@ -12,6 +12,7 @@ pub mod model_source;
 pub mod new_schedule;
 pub mod preview;
 pub mod queue;
+pub mod rented;
 pub mod run_name;
 pub mod shared_disk;
 pub mod starter;

@@ -9,6 +9,7 @@ use stepwell_bench::BenchError;
 use stepwell_config::ConfigError;
 use stepwell_engine::{EngineError, MaintenanceError};
 use stepwell_http::IssueError;
+use stepwell_remote::{JournalError, RemoteError};
 use stepwell_store::StoreError;
 
 impl From<StoreError> for CliError {
@@ -90,6 +91,28 @@ impl From<MaintenanceError> for CliError {
             MaintenanceError::Unanswered => ErrorKind::Busy,
             MaintenanceError::Unusable { .. } | MaintenanceError::Stopped => ErrorKind::Engine,
             MaintenanceError::Io { .. } | MaintenanceError::NoProvenance { .. } => ErrorKind::Engine,
+        };
+        let hint = error.hint();
+        CliError::new(kind, error).hints(hint)
+    }
+}
+
+impl From<RemoteError> for CliError {
+    fn from(error: RemoteError) -> Self {
+        let kind = match error {
+            RemoteError::Journal(JournalError::Store(source)) => {
+                return match source.downcast::<StoreError>() {
+                    Ok(error) => (*error).into(),
+                    Err(other) => CliError::new(ErrorKind::State, other),
+                };
+            }
+            RemoteError::Expired { .. }
+            | RemoteError::PriceChanged { .. }
+            | RemoteError::NotProposed { .. }
+            | RemoteError::Illegal { .. } => ErrorKind::Refused,
+            RemoteError::Busy(_) | RemoteError::Journal(JournalError::Stale(_)) => ErrorKind::Busy,
+            RemoteError::Lock { .. } | RemoteError::Journal(JournalError::Io(_)) => ErrorKind::Io,
+            _ => ErrorKind::Failed,
         };
         let hint = error.hint();
         CliError::new(kind, error).hints(hint)

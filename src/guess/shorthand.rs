@@ -35,7 +35,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["follow", "attach", "monitor", "progress", "wait"], &["watch"]),
     (&["plot", "plots", "curve", "curves", "metric", "loss", "losses"], &["metrics"]),
     (&["metrics show", "metrics plot", "metrics list", "plots show"], &["metrics"]),
-    (&["diff", "vs", "versus", "metrics diff", "params diff", "exp diff"], &["compare"]),
+    (&["diff", "vs", "versus", "metrics diff", "runs diff", "params diff", "exp diff"], &["compare"]),
     (&["checkpoint", "ckpt", "ckpts", "snapshots"], &["checkpoints"]),
     (
         &["checkpoint ls", "checkpoint list", "checkpoints ls", "checkpoints list", "ckpt ls", "ckpt list"],

@@ -24,6 +24,8 @@ pub enum Verb {
     Webhook(start::webhook::WebhookVerb),
     #[command(subcommand)]
     Schedule(start::schedule::ScheduleVerb),
+    #[command(subcommand)]
+    Remote(start::remote::RemoteVerb),
 
     #[command(alias = "ls")]
     List(look::list::ListArgs),
@@ -88,6 +90,7 @@ impl Verb {
             Verb::Token(verb) => start::token::token(session, verb),
             Verb::Webhook(verb) => start::webhook::webhook(session, verb),
             Verb::Schedule(verb) => start::schedule::schedule(session, verb),
+            Verb::Remote(verb) => start::remote::remote(session, verb),
 
             Verb::List(args) => look::list::list(session, args),
             Verb::Show(args) => look::show::show(session, args),

@@ -49,6 +49,7 @@ mod pools;
 mod provenance;
 mod python_package;
 mod queue;
+mod remote;
 mod reuse;
 mod schedule;
 mod scripts;

@@ -75,7 +75,7 @@ fn a_run_ends_as_usual_whoever_reads_what_it_prints() {
 fn no_verb_fails_for_want_of_a_reader() {
     let sandbox = sandbox();
     sandbox.stepwell(&["run", "fails.toml"]).exits(3);
-    let verbs: [&[&str]; 20] = [
+    let verbs: [&[&str]; 21] = [
         &["list"],
         &["show", "last"],
         &["logs", "last"],
@@ -92,6 +92,7 @@ fn no_verb_fails_for_want_of_a_reader() {
         &["workflow", "schema"],
         &["schedule", "list"],
         &["webhook", "list"],
+        &["remote", "status"],
         &["--help"],
         &["--version"],
         &["no-such-verb"],

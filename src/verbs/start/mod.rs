@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod chat;
+pub mod remote;
 pub mod run;
 pub mod schedule;
 pub mod serve;
