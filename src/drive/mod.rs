@@ -10,6 +10,7 @@ pub mod look_ahead;
 pub mod mistakes;
 pub mod model_source;
 pub mod new_schedule;
+pub mod phases;
 pub mod preview;
 pub mod queue;
 pub mod rented;

@@ -26,6 +26,7 @@ pub enum Verb {
     Schedule(start::schedule::ScheduleVerb),
     #[command(subcommand)]
     Remote(start::remote::RemoteVerb),
+    Phases(start::phases::PhasesArgs),
 
     #[command(alias = "ls")]
     List(look::list::ListArgs),
@@ -91,6 +92,7 @@ impl Verb {
             Verb::Webhook(verb) => start::webhook::webhook(session, verb),
             Verb::Schedule(verb) => start::schedule::schedule(session, verb),
             Verb::Remote(verb) => start::remote::remote(session, verb),
+            Verb::Phases(args) => start::phases::phases(session, args),
 
             Verb::List(args) => look::list::list(session, args),
             Verb::Show(args) => look::show::show(session, args),

@@ -42,6 +42,7 @@ mod odd_files;
 #[cfg(target_os = "linux")]
 mod orphans;
 mod page;
+mod phases;
 #[cfg(feature = "train")]
 #[cfg(target_os = "linux")]
 mod playbook;

@@ -75,7 +75,7 @@ fn a_run_ends_as_usual_whoever_reads_what_it_prints() {
 fn no_verb_fails_for_want_of_a_reader() {
     let sandbox = sandbox();
     sandbox.stepwell(&["run", "fails.toml"]).exits(3);
-    let verbs: [&[&str]; 21] = [
+    let verbs: [&[&str]; 22] = [
         &["list"],
         &["show", "last"],
         &["logs", "last"],
@@ -93,6 +93,7 @@ fn no_verb_fails_for_want_of_a_reader() {
         &["schedule", "list"],
         &["webhook", "list"],
         &["remote", "status"],
+        &["phases", "."],
         &["--help"],
         &["--version"],
         &["no-such-verb"],

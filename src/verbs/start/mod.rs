@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod chat;
+pub mod phases;
 pub mod remote;
 pub mod run;
 pub mod schedule;
