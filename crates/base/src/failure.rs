@@ -74,6 +74,9 @@ pub struct Failure {
     /// Exit of the program that the step ran, if that is why the step failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ProgramExit>,
+    /// Name of the rule that the step broke, for scripts, such as `quality_refused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Bytes that must be free on the disk before a retry makes sense, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_bytes: Option<u64>,
@@ -81,7 +84,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), hint: None, exit: None, needed_bytes: None }
+        Failure { kind, message: message.into(), hint: None, exit: None, code: None, needed_bytes: None }
     }
 
     pub fn fatal(message: impl Into<String>) -> Self {
@@ -94,6 +97,11 @@ impl Failure {
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
         self
     }
 
