@@ -44,7 +44,10 @@ pub struct Options {
     pub logit_bias: BTreeMap<u32, f32>,
     /// Log-probability of each token, and of so many likelier ones.
     pub logprobs: Option<u32>,
-    /// The same for the prompt.
+    /// With `logprobs`, those of these tokens too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprob_token_ids: Vec<u32>,
+    /// The same as `logprobs` for the prompt.
     pub prompt_logprobs: Option<u32>,
     pub ignore_eos: bool,
     pub response_format: ResponseFormat,
@@ -84,6 +87,7 @@ impl Options {
             skip_special_tokens: fields.flag("skip_special_tokens")?,
             logit_bias: logit_bias(fields)?,
             logprobs: None,
+            logprob_token_ids: Vec::new(),
             prompt_logprobs: fields.integer("prompt_logprobs", 0..=MOST_LOGPROBS)?.map(unsigned),
             ignore_eos: fields.flag("ignore_eos")?.unwrap_or(false),
             response_format: response_format(fields)?,

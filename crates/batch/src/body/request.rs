@@ -149,6 +149,12 @@ fn completion(fields: &mut Fields, options: &mut Options) -> Result<Prompt, RowE
     // The default of the API, unlike that of chats.
     options.max_tokens = Some(limit.map_or(16, |tokens| tokens as u32));
     options.logprobs = fields.integer("logprobs", 0..=MOST_LOGPROBS)?.map(|top| top as u32);
+    let asked = fields.list("logprob_token_ids", MOST_LOGPROBS as usize)?;
+    options.logprob_token_ids = token_ids("logprob_token_ids", asked)?;
+    if options.logprobs.is_none() && !options.logprob_token_ids.is_empty() {
+        let message = "`logprob_token_ids` needs `logprobs`";
+        return Err(RowError::about("logprob_token_ids", Code::InvalidValue, message));
+    }
     let echo = fields.flag("echo")?.unwrap_or(false);
     if options.max_tokens == Some(0) && !echo {
         let message = "`max_tokens` is 0, which needs `echo` = true";

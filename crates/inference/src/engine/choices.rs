@@ -55,7 +55,9 @@ pub(super) fn next(
             false => Failure::NotFinite { position },
         }
     });
-    let logprobs = token.ok().zip(options.logprobs).map(|(token, count)| logprobs(instructions, logits, token, count));
+    let asked: &[u32] = &options.logprob_token_ids;
+    let wanted = token.ok().zip(options.logprobs);
+    let logprobs = wanted.map(|(token, count)| logprobs(instructions, logits, token, (count, asked)));
     Choice { token, logprobs }
 }
 

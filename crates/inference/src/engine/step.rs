@@ -327,7 +327,7 @@ impl<'m> Engine<'m> {
                 let sequence = &running[*index];
                 let scored = sequence.scores_prompt().then(|| sequence.tokens.get(*position)).flatten();
                 let scored = scored.zip(sequence.options.prompt_logprobs).filter(|_| *position < sequence.prompt_len);
-                let scored = scored.map(|(token, count)| logprobs(instructions, logits, *token, count));
+                let scored = scored.map(|(token, count)| logprobs(instructions, logits, *token, (count, &[])));
                 let choice =
                     (*position == sequence.tokens.len()).then(|| choices::next(instructions, sequence, tokens, logits));
                 (scored, choice)

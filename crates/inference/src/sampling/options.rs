@@ -56,7 +56,9 @@ pub struct SamplingOptions {
     pub include_stop: bool,
     /// Return log-probabilities of each token, and of this many likeliest ones.
     pub logprobs: Option<usize>,
-    /// The same for the tokens of the prompt.
+    /// With `logprobs`, return those of these tokens too, in this order behind the likeliest ones.
+    pub logprob_token_ids: Vec<u32>,
+    /// The same as `logprobs` for the tokens of the prompt.
     pub prompt_logprobs: Option<usize>,
     pub format: Format,
 }
@@ -81,6 +83,7 @@ impl Default for SamplingOptions {
             ignore_eos: false,
             include_stop: false,
             logprobs: None,
+            logprob_token_ids: Vec::new(),
             prompt_logprobs: None,
             format: Format::Text,
         }
@@ -155,6 +158,8 @@ impl SamplingOptions {
         count("stop_token_ids", self.stop_token_ids.len(), limits::STOP_TOKENS)?;
         self.stop_token_ids.iter().try_for_each(|id| token("stop_token_ids", *id))?;
         count("logprobs", self.logprobs.unwrap_or(0), limits::LOGPROBS)?;
+        count("logprob_token_ids", self.logprob_token_ids.len(), limits::LOGPROBS)?;
+        self.logprob_token_ids.iter().try_for_each(|id| token("logprob_token_ids", *id))?;
         count("prompt_logprobs", self.prompt_logprobs.unwrap_or(0), limits::LOGPROBS)
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn sampling(defaults: &GenerationDefaults, body: &Body, seed: u64) ->
         ignore_eos: options.ignore_eos,
         include_stop: options.include_stop_str_in_output,
         logprobs: options.logprobs.map(|count| count as usize),
+        logprob_token_ids: options.logprob_token_ids.clone(),
         prompt_logprobs: options.prompt_logprobs.map(|count| count as usize),
         format: format(body)?,
     })
