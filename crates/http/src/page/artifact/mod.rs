@@ -2,4 +2,5 @@
 
 mod folder;
 pub mod provenance;
+mod rows;
 pub mod view;

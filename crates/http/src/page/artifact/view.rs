@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::super::parts::{Frame, Here, Shown, bytes, command, show};
 use super::super::runs::encoded;
 use super::folder::{Level, level};
+use super::rows::{DataRow, rows};
 use crate::api::content::artifacts::{entries, find, open};
 use crate::desk::EngineView;
 use crate::problem::Problem;
@@ -22,6 +23,8 @@ use stepwell_store::{Reader, Reference, ReferenceHolder};
 const MOST: usize = 200;
 /// Bytes of a text that are shown.
 const MOST_TEXT: u64 = 32 << 10;
+/// Bytes in which rows of data are looked for: provenance makes them long.
+const MOST_ROWS_BYTES: u64 = 512 << 10;
 const LONGEST_PATH: usize = 4096;
 
 pub fn routes() -> Vec<Route> {
@@ -62,6 +65,7 @@ struct Artifact {
     next: Option<String>,
     text: Option<String>,
     is_cut: bool,
+    rows: Vec<DataRow>,
 }
 
 struct Folder {
@@ -127,9 +131,9 @@ fn page(reader: &Reader, digest: &str, query: &Query, engine: &EngineView) -> Re
             size: bytes(of.size),
         })
     };
-    let rows = folders.into_iter().map(folder).chain(files.into_iter().map(file));
+    let names = folders.into_iter().map(folder).chain(files.into_iter().map(file));
     let (mut shown_folders, mut shown_files) = (Vec::new(), Vec::new());
-    for row in rows.skip(skipped).take(MOST) {
+    for row in names.skip(skipped).take(MOST) {
         match row {
             Row::Folder(folder) => shown_folders.push(folder),
             Row::File(file) => shown_files.push(file),
@@ -143,7 +147,7 @@ fn page(reader: &Reader, digest: &str, query: &Query, engine: &EngineView) -> Re
             around.push((before[depth - 1].to_owned(), address(&before[..depth].join("/"), 0)));
         }
     }
-    let (text, is_cut) = if is_folder { (None, false) } else { start_of(reader, &artifact)? };
+    let (text, is_cut, rows) = if is_folder { (None, false, Vec::new()) } else { start_of(reader, &artifact)? };
     let name = match holder {
         ReferenceHolder::Output(name) => name,
         ReferenceHolder::Checkpoint { last_step: Some(at), .. } => format!("checkpoint at training step {at}"),
@@ -171,6 +175,7 @@ fn page(reader: &Reader, digest: &str, query: &Query, engine: &EngineView) -> Re
         next: (skipped + MOST < count).then(|| address(at, query.page + 1)),
         text,
         is_cut,
+        rows,
         digest,
     })
 }
@@ -180,13 +185,15 @@ enum Row {
     File(File),
 }
 
-/// The start of a text, and whether there is more of it. What a command writes has no better type than bytes, so the
-/// bytes decide.
-fn start_of(reader: &Reader, artifact: &ArtifactRef) -> Result<(Option<String>, bool), Problem> {
+/// The start of a text, whether there is more of it, and the rows of data in it. What a command writes has no better type than
+/// bytes, so the bytes decide.
+fn start_of(reader: &Reader, artifact: &ArtifactRef) -> Result<(Option<String>, bool, Vec<DataRow>), Problem> {
     let mut start = Vec::new();
-    let read = open(reader, artifact)?.take(MOST_TEXT).read_to_end(&mut start);
+    let read = open(reader, artifact)?.take(MOST_ROWS_BYTES).read_to_end(&mut start);
     read.map_err(|error| Problem::internal("reading the artifact", &error))?;
-    Ok((text_of(&start).map(|text| visible(text).into_owned()), artifact.size > MOST_TEXT))
+    let rows = text_of(&start).map(|text| rows(&artifact.media_type, text)).unwrap_or_default();
+    start.truncate(MOST_TEXT as usize);
+    Ok((text_of(&start).map(|text| visible(text).into_owned()), artifact.size > MOST_TEXT, rows))
 }
 
 /// The text that bytes are the start of; a character at the end may be cut.
