@@ -28,6 +28,8 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("study", include_str!("../../workflows/study.toml")),
     #[cfg(feature = "train")]
     ("sft", include_str!("../../workflows/sft.toml")),
+    #[cfg(feature = "train")]
+    ("constitutional", include_str!("../../workflows/constitutional.toml")),
     ("import-model", include_str!("../../workflows/import-model.toml")),
 ];
 

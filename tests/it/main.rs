@@ -14,6 +14,8 @@ mod clean_up;
 mod clean_up_beside;
 mod cli;
 mod cluster;
+#[cfg(feature = "flex")]
+mod constitutional;
 mod control;
 mod crash;
 #[cfg(feature = "train")]

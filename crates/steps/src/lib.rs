@@ -7,6 +7,7 @@
 mod adapters;
 mod build_features;
 mod command;
+mod constitution;
 mod corpus_clean;
 mod corpus_documents;
 mod corpus_import;
@@ -54,6 +55,7 @@ pub use adapters::{ADAPTER_IMPORT, ADAPTER_MERGE};
 pub use build_features::build_features;
 pub use command::fuzzed as command_files;
 pub use command::{ProjectFiles, adopt_orphans, has_program, kill_program, last_lines, own_binary, read_secret};
+pub use constitution::ConstitutionKind;
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_documents::{DocumentReader, document_files};
 pub use corpus_import::CORPUS_IMPORT;

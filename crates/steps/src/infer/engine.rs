@@ -8,9 +8,10 @@ use super::memory::{Memory, start};
 use super::prompt::Prompts;
 use super::sampling::sampling;
 use stepwell_base::failure::Failure;
-use stepwell_batch::body::Body;
+use stepwell_batch::body::{Body, Prompt};
 use stepwell_batch::results::{Choice, FinishReason, PromptLogprob, TokenLogprob, Usage};
 use stepwell_batch::{Code, RowError};
+use stepwell_constitution::{self as constitution, PromptGuard};
 use stepwell_inference::{
     self as inference, Engine, Event, Finished, Logprob, Logprobs, Reason, Refused, Request, SamplingOptions,
 };
@@ -25,6 +26,8 @@ pub(super) struct ModelBackend<'m> {
     prompts: Prompts<'m>,
     defaults: &'m GenerationDefaults,
     tokenizer: &'m Tokenizer,
+    /// Rules for prompts, checked before each of them is computed.
+    guard: Option<PromptGuard>,
     /// What is wanted of each prompt, by id.
     wanted: HashMap<u64, Wanted>,
     /// Tokens that the engine had computed after the last step.
@@ -74,7 +77,13 @@ impl<'m> ModelBackend<'m> {
         let (engine, smaller_cache) = start(model, dtype, memory)?;
         let Model { tokenizer, chat, defaults, .. } = model;
         let prompts = Prompts::new(tokenizer, chat.as_ref(), engine.context(), now);
-        Ok(ModelBackend { engine, smaller_cache, prompts, defaults, tokenizer, wanted: HashMap::new(), computed: 0 })
+        let (wanted, guard) = (HashMap::new(), None);
+        Ok(ModelBackend { engine, smaller_cache, prompts, defaults, tokenizer, guard, wanted, computed: 0 })
+    }
+
+    /// Lets only prompts of token ids through, and only those that the guard allows.
+    pub(super) fn guarded(self, guard: PromptGuard) -> Self {
+        ModelBackend { guard: Some(guard), ..self }
     }
 
     /// Bytes of keys and values, if the system refused what was asked for.
@@ -196,6 +205,10 @@ impl Backend for ModelBackend<'_> {
         let options = &body.options;
         let base = sampling(self.defaults, body, seed)?;
         let prompts = self.prompts.of(body)?;
+        if let Some(guard) = &self.guard {
+            let Prompt::Tokens { .. } = &body.prompt else { return Err(forbidden(constitution::Stop::not_ids())) };
+            prompts.iter().try_for_each(|prompt| guard.check(&prompt.ids)).map_err(forbidden)?;
+        }
         let jobs = prompts.into_iter().enumerate().map(|(number, prompt)| {
             let echo = prompt.echo;
             let logprobs = options.logprobs.map(|_| vec![Vec::new(); base.n]);
@@ -237,6 +250,11 @@ impl Backend for ModelBackend<'_> {
         self.engine.cancel(id);
         self.wanted.remove(&id);
     }
+}
+
+/// The error of a prompt that the guard does not let through; its code stands where others name a parameter.
+fn forbidden(stop: constitution::Stop) -> RowError {
+    RowError::about(stop.code.as_str(), Code::InvalidValue, stop.message)
 }
 
 fn refusal(refused: Refused) -> RowError {

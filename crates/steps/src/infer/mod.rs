@@ -2,6 +2,7 @@
 
 mod answers;
 mod arguments;
+mod asked;
 mod backend;
 mod batch;
 mod chat;
@@ -21,6 +22,7 @@ mod tests;
 mod work;
 
 pub(crate) use arguments::{Dtype, Source};
+pub(crate) use asked::{Asked, answer, engine_name};
 pub(crate) use handler::missing_sources;
 pub(crate) use memory::{Memory, start};
 pub(crate) use model::{digest_of, files as model_files_at};

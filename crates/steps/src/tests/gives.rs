@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::TrainingLab;
+use crate::constitution::tests as constitution;
 use crate::{
     ADAPTER_IMPORT, ADAPTER_MERGE, CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EVAL_COMPARE, EXPORT, FIND_RATE, GENERATE,
     Highlight, INFER, INFER_CELLS, INFER_MATRIX, INFER_MEASURE, MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT,
@@ -44,6 +45,13 @@ fn a_highlight_is_among_the_declared_names() {
 fn the_declared_names_are_the_given_ones() {
     let lab = TrainingLab::new();
     let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let constitution = constitution::Lab::new();
+    constitution::pipeline(&constitution, 1, |kind, with| {
+        let given = constitution.run(kind, with).unwrap();
+        check(kind, &given);
+        seen.insert(kind.kind());
+        given
+    });
     let mut run = |handler: &'static dyn StepHandler, with| {
         let given = lab.run_once(handler, with);
         check(handler, &given);

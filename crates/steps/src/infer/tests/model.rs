@@ -130,3 +130,44 @@ fn the_last_message_is_continued() {
     assert_eq!(text["choices"][0]["text"], open["choices"][0]["message"]["content"]);
     assert_eq!(text["usage"], open["usage"]);
 }
+
+#[test]
+fn a_guarded_model_answers_token_ids_only_and_none_that_are_special() {
+    use stepwell_constitution::{BosPolicy, PromptGuard};
+    let lab = Lab::new();
+    let memory = Memory { cache: Some(8 << 20), ..Memory::of_slots(4) };
+    let guard = PromptGuard::new(BosPolicy::None, None, vec![0, 1, 2]).unwrap();
+    let backend = ModelBackend::open(&lab.model, Dtype::F32, memory, 0).unwrap().guarded(guard);
+    let refused = |endpoint, body: Value| {
+        let Value::Object(body) = body else { panic!() };
+        let body = Body::parse(endpoint, body).unwrap();
+        backend.prepare(&body, 7).err().and_then(|error| error.param)
+    };
+    let completion = |prompt: Value| refused(Endpoint::Completions, json!({ "model": "m", "prompt": prompt }));
+    assert_eq!(completion(json!([70, 71])), None);
+    assert_eq!(completion(json!([70, 1, 71])).as_deref(), Some("special_token_in_prompt"));
+    assert_eq!(completion(json!([[70], [71, 2]])).as_deref(), Some("special_token_in_prompt"));
+    assert_eq!(completion(json!("text")).as_deref(), Some("chat_request"));
+    let chat = json!({ "model": "m", "messages": [{"role": "user", "content": "Hi"}] });
+    assert_eq!(refused(Endpoint::ChatCompletions, chat).as_deref(), Some("chat_request"));
+}
+
+#[test]
+fn log_probabilities_of_tokens_that_were_asked_for_are_those_of_the_prompt() {
+    let lab = Lab::new();
+    let found = lab
+        .answer(
+            Endpoint::Completions,
+            r#"{"model": "m", "prompt": [70, 71], "max_tokens": 1, "temperature": 0, "ignore_eos": true, "logprobs": 0,
+                "logprob_token_ids": [72, 90]}"#,
+        )
+        .unwrap();
+    let scores = found["choices"][0]["logprobs"]["top_logprobs"][0].as_object().unwrap().clone();
+    assert_eq!(scores.len(), 2);
+    for id in [72, 90] {
+        let body = format!(r#"{{"model": "m", "prompt": [70, 71, {id}], "max_tokens": 1, "prompt_logprobs": 0}}"#);
+        let found = lab.answer(Endpoint::Completions, &body).unwrap();
+        let entry = &found["choices"][0]["prompt_logprobs"][2][id.to_string()];
+        assert_eq!(scores[entry["decoded_token"].as_str().unwrap()], entry["logprob"], "{entry}");
+    }
+}
