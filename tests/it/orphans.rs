@@ -84,8 +84,8 @@ fn an_engine_whose_state_directory_is_removed_ends_with_its_steps() {
     sandbox.write("w.toml", "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = 'sleep 600'\n");
     let mut command = sandbox.command(&["run", "w.toml"]);
     let engine = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("the step runs", || processes_in(&sandbox.state()).len() > 1);
-    let processes = processes_in(&sandbox.state());
+    eventually("the step runs", || processes_in(&sandbox.path("")).len() > 2);
+    let processes = processes_in(&sandbox.path(""));
     fs::remove_dir_all(sandbox.state()).unwrap();
     let output = engine.wait_with_output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();

@@ -16,7 +16,7 @@ fn a_study_that_is_killed_ends_with_the_same_report() {
         "-S",
         "steps=[6,6]",
         "-S",
-        "model=tiny",
+        "model={layers=2,d_model=32,heads=2}",
         "-S",
         "documents=80",
         "-S",

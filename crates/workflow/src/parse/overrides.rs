@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 use super::synonyms::{Meant, meant};
 use crate::diagnostic::Problems;
 use crate::document::{Assigned, describe, read_value};
-use stepwell_base::json::DEPTH;
+use stepwell_base::json::{self, DEPTH, Limit};
 use stepwell_base::{shell, suggest};
 
 /// Applies overrides in order; the last one wins.
@@ -183,12 +183,20 @@ fn typed(key: &str, default: &Value, text: &str) -> Result<Value, Refusal> {
         (Value::Null, Assigned::Other) => Ok(Value::String(text.to_owned())),
         (default, Assigned::Value(value)) => fit(key, default, value),
         (Value::Bool(_), Assigned::Other) if text == "True" || text == "False" => Ok(Value::Bool(text == "True")),
-        (default, Assigned::Other) => fit(key, default, Value::String(text.to_owned())),
+        (default, Assigned::Other) => {
+            fit(key, default, from_json(text).unwrap_or_else(|| Value::String(text.to_owned())))
+        }
         (_, Assigned::TooDeep) => Err((
             format!("param `{key}` is nested deeper than {DEPTH} levels in `-S {key}=...`"),
             "write it to a file, and give the name of that".to_owned(),
         )),
     }
+}
+
+/// A list or a table that a program wrote as JSON.
+fn from_json(text: &str) -> Option<Value> {
+    let is_container = text.trim_start().starts_with(['[', '{']);
+    is_container.then(|| json::parse(text.as_bytes(), Limit::PAYLOAD).ok()).flatten()
 }
 
 /// Returns `given` if it has the type of `default`.

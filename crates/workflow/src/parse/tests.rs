@@ -109,6 +109,8 @@ fn overrides_keep_the_type_of_the_default() {
         ("mixed", "false", "/mixed", json!(false)),
         ("mixed", "False", "/mixed", json!(false)),
         ("phases", "[1, 2]", "/phases", json!([1, 2])),
+        ("phases", r#"[{"name":"a","steps":[1,2.5]}]"#, "/phases", json!([{ "name": "a", "steps": [1, 2.5] }])),
+        ("optimizer", r#"{"lr": 0.5}"#, "/optimizer/lr", json!(0.5)),
         ("optimizer.lr", "2", "/optimizer/lr", json!(2.0)),
         ("optimizer.nested.warm_up", "3", "/optimizer/nested/warm_up", json!(3)),
         ("optimizer", "{ lr = 0.5 }", "/optimizer/lr", json!(0.5)),
