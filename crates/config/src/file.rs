@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::executors;
 use super::limits;
 use super::remote;
 use super::settings::{ColorChoice, OutputFormat, Partial, Switch};
@@ -11,7 +12,7 @@ use stepwell_run::retention::{Goal, KeepBest};
 use stepwell_workflow::diagnostic::{Problems, SpecErrors};
 use stepwell_workflow::document::{self, Node, Table};
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "state_dir",
     "export_dir",
     "output",
@@ -24,6 +25,7 @@ const KEYS: [&str; 16] = [
     "retention",
     "pools",
     "rate_limits",
+    "executors",
     "alerts",
     "notify",
     "webhook",
@@ -55,6 +57,7 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
         color: choice::<ColorChoice>(&table, "color", &ColorChoice::NAMES, &mut problems),
         pools: limits::pools(&table, &mut problems),
         rate_limits: limits::rate_limits(&table, &mut problems),
+        executors: executors::executors(&table, home, &mut problems),
         alert_command: limits::alert_command(&table, &mut problems),
         notify_command: limits::notify_command(&table, &mut problems),
         webhooks: webhooks::webhooks(&table, home, &mut problems),

@@ -3,6 +3,7 @@
 //! It knows no verbs and no runs. Start reading at [`load`].
 
 mod error;
+mod executors;
 mod file;
 mod limits;
 mod load;

@@ -22,6 +22,14 @@ pub(super) fn pools(table: &Table, problems: &mut Problems) -> Option<Pools> {
 fn pool(name: &str, node: &Node, problems: &mut Problems) -> Option<Pool> {
     let amount = match &node.data {
         Data::List(items) => return devices(name, items, problems),
+        Data::Table(table) => {
+            table.only(&["units", "executor"], " in a pool", problems);
+            let Some(units) = table.get("units") else {
+                problems.at(&node.span, format!("pool `{name}` has no `units`")).hint("write `units = 8`");
+                return None;
+            };
+            return pool(name, units, problems);
+        }
         Data::Text(text) => amount::parse(text),
         _ => node.to_json().as_u64(),
     };

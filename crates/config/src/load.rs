@@ -10,6 +10,7 @@ use super::error::ConfigError;
 use super::file;
 use super::limits;
 use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings, Switch};
+use stepwell_workflow::executor::Executors;
 use stepwell_workflow::pools::{Pool, Pools};
 
 /// Minimum slots, for one attempt that computes and one that waits for files or a command.
@@ -156,6 +157,10 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
         rate_limits: first(
             [(project.rate_limits, project_origin()), (user.rate_limits, user_origin())],
             BTreeMap::new(),
+        ),
+        executors: first(
+            [(project.executors, project_origin()), (user.executors, user_origin())],
+            Executors::default(),
         ),
         alert_command: first(
             [(project.alert_command, project_origin()), (user.alert_command, user_origin())],

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use super::remote::RemoteAccount;
 use stepwell_base::amount;
 use stepwell_run::retention::KeepBest;
+use stepwell_workflow::executor::Executors;
 use stepwell_workflow::limits::Limits;
 use stepwell_workflow::pools::Pools;
 use stepwell_workflow::rate_limit::RateLimit;
@@ -42,6 +43,8 @@ pub struct Settings {
     /// Pools that steps share, by name; only from files.
     pub pools: Setting<Pools>,
     pub rate_limits: Setting<BTreeMap<String, RateLimit>>,
+    /// Systems that run attempts, and the pools that belong to them.
+    pub executors: Setting<Executors>,
     /// Program and arguments to start once per alert; empty for none.
     pub alert_command: Setting<Vec<String>>,
     /// Program and arguments to start once per ended run; empty for none.
@@ -97,6 +100,7 @@ pub struct Partial {
     pub keep_best: Option<KeepBest>,
     pub pools: Option<Pools>,
     pub rate_limits: Option<BTreeMap<String, RateLimit>>,
+    pub executors: Option<Executors>,
     pub alert_command: Option<Vec<String>>,
     pub notify_command: Option<Vec<String>>,
     pub webhooks: Option<Vec<Webhook>>,
@@ -131,6 +135,7 @@ impl Settings {
             row("retention.keep_best", self.describe_keep_best(), &self.keep_best.origin),
             row("pools", self.describe_pools(), &self.pools.origin),
             row("rate_limits", self.describe_rate_limits(), &self.rate_limits.origin),
+            row("executors", self.describe_executors(), &self.executors.origin),
             row("alerts.command", self.alert_command.value.join(" "), &self.alert_command.origin),
             row("notify.command", self.notify_command.value.join(" "), &self.notify_command.origin),
             row("webhook", self.describe_webhooks(), &self.webhooks.origin),
@@ -143,6 +148,7 @@ impl Settings {
         Limits {
             pools: self.pools.value.clone(),
             rate_limits: self.rate_limits.value.clone(),
+            executors: self.executors.value.clone(),
             alert_command: self.alert_command.value.clone(),
             notify_command: self.notify_command.value.clone(),
             webhooks: self.webhooks.value.clone(),
@@ -167,6 +173,13 @@ impl Settings {
     pub fn describe_pools(&self) -> String {
         let pools = self.pools.value.0.iter().map(|(name, pool)| format!("{name} = {}", pool.describe()));
         pools.collect::<Vec<_>>().join(", ")
+    }
+
+    fn describe_executors(&self) -> String {
+        let executors = self.executors.value.by_name.iter();
+        let shown = executors
+            .map(|(name, executor)| format!("{name} ({}, {} slots)", executor.system.as_str(), executor.slots));
+        shown.collect::<Vec<_>>().join(", ")
     }
 
     pub fn describe_rate_limits(&self) -> String {

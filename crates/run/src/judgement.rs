@@ -122,6 +122,7 @@ mod tests {
             resources: Default::default(),
             priority: 0,
             rate_limit: None,
+            executor: None,
             child: Default::default(),
         };
         let steps = steps.iter().map(step).collect();

@@ -45,6 +45,7 @@ fn step(id: &str, needs: &[&str]) -> StepSpec {
         resources: Default::default(),
         priority: 0,
         rate_limit: None,
+        executor: None,
     }
 }
 

@@ -109,6 +109,7 @@ mod tests {
             resources: Default::default(),
             priority: 0,
             rate_limit: None,
+            executor: None,
         }
     }
 

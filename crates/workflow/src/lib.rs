@@ -4,8 +4,8 @@
 //! nothing of runs.
 //!
 //! Start reading at [`parse::workflow`]. A text becomes a [`document`] (TOML with positions), then a `draft` (keys and
-//! types), which [`validate`] checks; [`template`] evaluates what a run fills in later. [`limits`], [`pools`], [`webhook`] and
-//! [`rate_limit`] belong to the settings of a machine, [`key`] identifies equal work, [`outline`] reads the comments of params.
+//! types), which [`validate`] checks; [`template`] evaluates what a run fills in later. [`limits`], [`pools`], [`executor`], [`webhook`]
+//! and [`rate_limit`] belong to the settings of a machine, [`key`] identifies equal work, [`outline`] reads the comments of params.
 
 pub mod budget;
 pub mod catalog;
@@ -16,6 +16,7 @@ pub mod graph;
 pub mod key;
 pub mod kinds;
 pub mod limits;
+mod machine;
 pub mod outline;
 pub mod parse;
 pub mod pools;
@@ -25,4 +26,5 @@ pub mod spec;
 pub mod template;
 pub mod timetable;
 pub mod validate;
-pub mod webhook;
+
+pub use machine::{executor, webhook};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::catalog::Placement;
+use super::executor::Executors;
 use super::pools::{Demand, Pools};
 use super::rate_limit::RateLimit;
 use super::webhook::Webhook;
@@ -16,12 +17,16 @@ pub struct Class {
     pub priority: i32,
     pub demand: Demand,
     pub rate_limit: Option<String>,
+    /// The executor that the steps ask for by name.
+    pub executor: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Limits {
     pub pools: Pools,
     pub rate_limits: BTreeMap<String, RateLimit>,
+    /// Where attempts run, other than on this machine.
+    pub executors: Executors,
     /// Program and arguments to start once per alert.
     pub alert_command: Vec<String>,
     /// Program and arguments to start once per ended run.
@@ -35,6 +40,7 @@ impl Limits {
     /// A fatal failure when steps of this class can never start here.
     pub fn check(&self, class: &Class) -> Result<(), Failure> {
         self.pools.check(&class.demand)?;
+        self.executors.of(class).map_or(Ok(()), |name| self.executors.check(name))?;
         class.rate_limit.as_ref().map_or(Ok(()), |name| self.check_rate(name))
     }
 

@@ -140,6 +140,7 @@ fn step_schema(kinds: &[Value]) -> Value {
             },
             "priority": { "type": "integer", "description": "Of all ready steps the highest is claimed first; 0 by default" },
             "rate_limit": { "type": "string", "description": "A name in [rate_limits] of stepwell.toml" },
+            "executor": { "type": "string", "description": "Where attempts run: local, or a name in [executors] of stepwell.toml" },
             "timeout": {
                 "anyOf": [duration, {
                     "type": "object",

@@ -98,6 +98,9 @@ pub struct StepSpec {
     /// Name of the limit that every attempt counts against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<String>,
+    /// Name of the executor that runs the attempts; `None` leaves the choice to the pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
 }
 
 fn is_empty(path: &Path) -> bool {

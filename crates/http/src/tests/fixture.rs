@@ -144,6 +144,7 @@ fn spec() -> WorkflowSpec {
         resources: Default::default(),
         priority: 0,
         rate_limit: None,
+        executor: None,
     };
     WorkflowSpec {
         name: "w".to_owned(),

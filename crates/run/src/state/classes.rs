@@ -21,12 +21,12 @@ pub(super) fn classify(
         *index.entry(class).or_insert(next)
     };
     let mut class_of = Vec::with_capacity(spec.steps.len());
-    for StepSpec { kind, priority, resources, rate_limit, .. } in &spec.steps {
+    for StepSpec { kind, priority, resources, rate_limit, executor, .. } in &spec.steps {
         let priority = *priority;
-        let (demand, rate_limit) = (resources.clone(), rate_limit.clone());
-        let attempt = find(Class { placement: placement(kind), priority, demand, rate_limit });
+        let (demand, rate_limit, executor) = (resources.clone(), rate_limit.clone(), executor.clone());
+        let attempt = find(Class { placement: placement(kind), priority, demand, rate_limit, executor });
         let (placement, demand) = (Placement::InProcess, Demand::new());
-        class_of.push((attempt, find(Class { placement, priority, demand, rate_limit: None })));
+        class_of.push((attempt, find(Class { placement, priority, demand, rate_limit: None, executor: None })));
     }
     let mut classes: Vec<(Class, ClassIndex)> = index.into_iter().collect();
     classes.sort_by_key(|(_, index)| *index);

@@ -37,6 +37,7 @@ pub fn spec() -> WorkflowSpec {
         resources: Default::default(),
         priority: 0,
         rate_limit: None,
+        executor: None,
     };
     WorkflowSpec {
         name: "flow".to_owned(),

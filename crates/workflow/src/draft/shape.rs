@@ -15,8 +15,20 @@ use stepwell_base::secret::SecretSource;
 use stepwell_base::suggest;
 
 const WORKFLOW_KEYS: [&str; 8] = ["name", "description", "params", "secrets", "budget", "sla", "step", "outputs"];
-pub(crate) const STEP_KEYS: [&str; 11] =
-    ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
+pub(crate) const STEP_KEYS: [&str; 12] = [
+    "id",
+    "kind",
+    "needs",
+    "with",
+    "for_each",
+    "when",
+    "retry",
+    "timeout",
+    "resources",
+    "priority",
+    "rate_limit",
+    "executor",
+];
 
 /// A workflow with the right keys, not checked further.
 #[derive(Default)]
@@ -53,6 +65,7 @@ pub(crate) struct StepDraft {
     pub(crate) resources: Vec<(Located<String>, u64)>,
     pub(crate) priority: i32,
     pub(crate) rate_limit: Option<Located<String>>,
+    pub(crate) executor: Option<Located<String>>,
 }
 
 impl Draft {
@@ -173,6 +186,7 @@ impl StepDraft {
             resources: table.get("resources").map(|node| limits::resources(node, problems)).unwrap_or_default(),
             priority: table.get("priority").map(|node| limits::priority(node, problems)).unwrap_or_default(),
             rate_limit: table.get("rate_limit").and_then(|node| node.text("rate_limit", problems)),
+            executor: table.get("executor").and_then(|node| node.text("executor", problems)),
         }
     }
 }

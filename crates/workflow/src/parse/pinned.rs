@@ -74,8 +74,21 @@ fn children(steps: &[StepSpec]) -> BTreeMap<String, PinnedWorkflow> {
 }
 
 fn step_draft(step: StepSpec, span: &Span) -> StepDraft {
-    let StepSpec { id, kind, needs, with, for_each, when, retry, timeout, child, resources, priority, rate_limit } =
-        step;
+    let StepSpec {
+        id,
+        kind,
+        needs,
+        with,
+        for_each,
+        when,
+        retry,
+        timeout,
+        child,
+        resources,
+        priority,
+        rate_limit,
+        executor,
+    } = step;
     let located = |value: String| Located { value, span: span.clone() };
     StepDraft {
         id: Some(located(id.0)),
@@ -90,7 +103,8 @@ fn step_draft(step: StepSpec, span: &Span) -> StepDraft {
         child_outputs: None,
         resources: resources.into_iter().map(|(pool, units)| (located(pool), units)).collect(),
         priority,
-        rate_limit: rate_limit.map(located),
+        rate_limit: rate_limit.map(&located),
+        executor: executor.map(located),
     }
 }
 

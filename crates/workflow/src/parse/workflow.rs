@@ -126,5 +126,6 @@ fn step_spec(step: StepDraft) -> Option<StepSpec> {
         resources: step.resources.into_iter().map(|(pool, units)| (pool.value, units)).collect(),
         priority: step.priority,
         rate_limit: step.rate_limit.map(|name| name.value),
+        executor: step.executor.map(|name| name.value),
     })
 }

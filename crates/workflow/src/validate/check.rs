@@ -91,7 +91,7 @@ fn kind_and_arguments(step: &StepDraft, names: &Names, catalog: &Catalog, proble
     }
 }
 
-/// Reports unknown pools and rate limits, and demands that this machine can never meet.
+/// Reports unknown pools, rate limits and executors, and demands that this machine can never meet.
 fn demand(step: &StepDraft, catalog: &Catalog, problems: &mut Problems) {
     let Some(limits) = &catalog.limits else { return };
     let pools = step.resources.iter().map(|(pool, units)| {
@@ -99,7 +99,8 @@ fn demand(step: &StepDraft, catalog: &Catalog, problems: &mut Problems) {
         (&pool.span, limits.pools.check(&demand))
     });
     let rate = step.rate_limit.iter().map(|name| (&name.span, limits.check_rate(&name.value)));
-    for (span, checked) in pools.chain(rate) {
+    let executor = step.executor.iter().map(|name| (&name.span, limits.executors.check(&name.value)));
+    for (span, checked) in pools.chain(rate).chain(executor) {
         if let Err(failure) = checked {
             problems.at(span, failure.message).hint(failure.hint.unwrap_or_default());
         }
