@@ -46,6 +46,9 @@ pub struct SubmitArgs {
     /// Leave out a step and everything that needs it (repeatable)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     pub skip: Vec<String>,
+    /// Run the steps there, unless they name an `executor` themselves: `local`, or a name in `[executors]` of stepwell.toml
+    #[arg(long, value_name = "EXECUTOR")]
+    pub on: Option<String>,
     /// Priority of the run; ready steps of higher priority start first
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i32,
@@ -64,6 +67,9 @@ pub struct SubmitArgs {
 /// Submits a checked workflow; drives it unless `--detach` was given.
 pub fn submit(session: &Session, mut loaded: Loaded, args: &SubmitArgs) -> Result<Exit, CliError> {
     skip_steps(&mut loaded.spec, &args.skip)?;
+    if let Some(executor) = &args.on {
+        place_steps(session, &mut loaded.spec, executor)?;
+    }
     look_ahead(session, &loaded, args.detach.starts())?;
     preview(session, &loaded.spec);
     let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
@@ -211,6 +217,17 @@ fn keep_diff(session: &Session, run: RunId, diff: Option<&[u8]>) {
 fn ended(session: &Session, run: RunId) -> Result<Option<Ending>, CliError> {
     let row = session.reader()?.run(run)?;
     Ok(Ending::of_status(row.stored_status))
+}
+
+/// Chooses the executor of all steps that do not name one.
+fn place_steps(session: &Session, spec: &mut WorkflowSpec, executor: &str) -> Result<(), CliError> {
+    if let Err(failure) = session.settings.limits().executors.check(executor) {
+        return Err(CliError::usage(failure.message).hint(failure.hint.unwrap_or_default()));
+    }
+    for step in &mut spec.steps {
+        step.executor.get_or_insert_with(|| executor.to_owned());
+    }
+    Ok(())
 }
 
 fn skip_steps(spec: &mut WorkflowSpec, skip: &[String]) -> Result<(), CliError> {

@@ -43,7 +43,7 @@ use crate::engine::state::pending::Pending;
 use crate::engine::state::runs::Runs;
 use crate::engine::stop::Stop;
 use crate::error::EngineError;
-use crate::executors::{AttemptId, Executor, Local};
+use crate::executors::{AttemptId, Executor, Local, Placed};
 use crate::inbox::{Inbox, Message};
 use crate::log::{Logged, SHOWN};
 use crate::options::{EngineOptions, Observer, Outcome, Scope};
@@ -80,7 +80,9 @@ pub fn drive_locked(
 ) -> Result<Outcome, EngineError> {
     let inbox = Inbox::open(&options.state_dir)?;
     let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
-    let executor = Local::new(program, inbox.sink(), options.log_limit);
+    let local = Local::new(program, inbox.sink(), options.log_limit);
+    let executors = &options.limits.executors;
+    let executor = Placed::new(local, executors, &options.state_dir, &inbox.sink(), options.log_limit);
     let scope = options.scope;
     let courier = Courier::start(&options.limits.webhooks, &options.state_dir, &inbox.sender)?;
     let mut observer = Logged { observer };

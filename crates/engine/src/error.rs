@@ -40,6 +40,9 @@ pub enum EngineError {
     #[error("run {run} cannot be read, and has processes of an earlier engine that cannot be ended: {pids:?}")]
     RunStillRunning { run: RunId, pids: Vec<u32> },
     /// A second start of the step could run it twice at once.
+    #[error("step `{step}` of run {run} may still run elsewhere: {why}")]
+    RunsElsewhere { run: RunId, step: StepId, why: String },
+    /// A second start of the step could run it twice at once.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     StillRunning { run: RunId, step: StepId, pids: Vec<u32> },
 }
@@ -82,6 +85,12 @@ impl EngineError {
                     "look for the cause, then `stepwell resume {run} --force`, or `stepwell cancel {run}`; \
                       `crash_loop_limit = 0` in `stepwell.toml` turns safe mode off"
                 ))
+            }
+            EngineError::RunsElsewhere { .. } => {
+                Some("restore what stepwell.toml says about its executor, and try again".to_owned())
+            }
+            EngineError::StillRunning { pids, .. } if pids == &[0] => {
+                Some("it runs on another system that does not answer: try again once it does".to_owned())
             }
             EngineError::StillRunning { .. } | EngineError::RunStillRunning { .. } => {
                 Some("end them, or restart the machine".to_owned())

@@ -1,5 +1,6 @@
 //! `stepwell worker`: an engine for all pending runs, and the hidden verbs of its child processes.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -34,6 +35,15 @@ pub enum WorkerVerb {
     /// Run one attempt; the engine starts this
     #[command(hide = true)]
     Exec,
+    /// Run the attempt of a folder; an executor starts this on another machine
+    #[command(hide = true)]
+    Remote { folder: PathBuf },
+    /// Print the state of the attempt of a folder
+    #[command(hide = true)]
+    Look { folder: PathBuf },
+    /// End every process of the attempt of a folder
+    #[command(hide = true)]
+    End { folder: PathBuf },
 }
 
 impl WorkerVerb {
@@ -44,6 +54,12 @@ impl WorkerVerb {
                 log::worker();
                 stepwell_engine::worker::exec()
             }
+            WorkerVerb::Remote { folder } => {
+                log::worker();
+                stepwell_engine::executors::agent(folder)
+            }
+            WorkerVerb::Look { folder } => stepwell_engine::executors::look(folder),
+            WorkerVerb::End { folder } => stepwell_engine::executors::end(folder),
         }
     }
 }

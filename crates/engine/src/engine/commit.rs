@@ -103,6 +103,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         if let Some(&stale) = report.stale.first() {
             return Err(EngineError::Diverged { run: events[stale].run });
         }
+        self.attempts.settle();
         self.release_publications();
         self.discards.note(&events, &self.options.state_dir, &self.artifacts);
         self.discard(report.dropped)?;

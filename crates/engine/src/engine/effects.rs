@@ -92,14 +92,14 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             return Ok(());
         };
         let number = launch.request.attempt;
-        let resources = launch.resources.clone();
+        let (resources, executor) = (launch.resources.clone(), launch.executor.clone());
         match self.executor.start(launch) {
             Ok(handle) => {
                 if let Some(process) = handle.process() {
                     let process = process.clone();
                     self.handle(id.run, Command::Spawned { step: id.step.clone(), fence: id.fence, process });
                 }
-                let running = Running::new(handle, number, resources);
+                let running = Running { executor, ..Running::new(handle, number, resources) };
                 self.attempts.insert(id, running);
             }
             Err(failure) => self.fail(id, failure),
@@ -109,7 +109,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
 
     /// Builds the launch of a prepared attempt; `None` when the fence no longer holds the lease.
     pub(crate) fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
-        let Some(Prepared { with, secrets, fingerprint }) = self.prepared.remove(id) else { return Ok(None) };
+        let Some(Prepared { with, secrets, fingerprint, executor }) = self.prepared.remove(id) else { return Ok(None) };
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
         let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
         let attempt = step.attempts;
@@ -137,7 +137,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             forked_at,
             measured_up_to,
         };
-        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
+        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone(), executor }))
     }
 
     /// Returns committed checkpoints of attempts with the step's key, newest first. The checkpoint of a fork comes

@@ -1,8 +1,9 @@
 //! Reacts to the messages in the inbox.
 
-use crate::executors::{AttemptId, Executor, Exit, Report, Sweep};
+use crate::executors::{AttemptId, Executor, Exit, JobFolder, Report, Sweep};
+use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::{Failure, FailureKind, OUT_OF_MEMORY_HINT};
-use stepwell_base::protocol::FromAttempt;
+use stepwell_base::protocol::{FromAttempt, ToAttempt};
 use stepwell_run::command::Command;
 use stepwell_run::estimate::ProgressMark;
 use stepwell_steps::{find, last_lines};
@@ -24,8 +25,9 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             Message::Attempt(id, worker, report) => {
                 // A worker that dies before it receives the attempt still reports its end, although another worker has
                 // the attempt.
-                if self.attempts.get(&id).is_some_and(|running| running.handle.worker() == worker) {
-                    self.on_report(id, report);
+                if let Some(running) = self.attempts.get_mut(&id).filter(|running| running.handle.worker() == worker) {
+                    running.reports += 1;
+                    self.on_report(id, report)?;
                 }
             }
             Message::Signal(signal) => self.stop(Stop::for_signal(signal)),
@@ -41,8 +43,11 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    fn on_report(&mut self, id: AttemptId, report: Report) {
+    fn on_report(&mut self, id: AttemptId, report: Report) -> Result<(), EngineError> {
         match report {
+            Report::Message(FromAttempt::Checkpoint(checkpoint)) if self.is_committed(&id, &checkpoint)? => {
+                self.acknowledge(&id);
+            }
             Report::Message(message) => self.on_attempt_message(id, message),
             Report::Last(message) => {
                 self.on_attempt_message(id.clone(), message);
@@ -50,6 +55,25 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             }
             Report::Garbled(why) => self.end(&id, Ending::Fail(Failure::fatal(why)), true),
             Report::Ended => self.reap(&id),
+        }
+        Ok(())
+    }
+
+    /// True for a checkpoint that an earlier engine has committed: it died before it acknowledged it. Only the first checkpoint of an
+    /// adopted attempt can be one.
+    fn is_committed(&mut self, id: &AttemptId, checkpoint: &Checkpoint) -> Result<bool, EngineError> {
+        let Some(running) = self.attempts.get_mut(id) else { return Ok(false) };
+        let number = running.number;
+        if !std::mem::take(&mut running.adopted) {
+            return Ok(false);
+        }
+        let rows = self.store.reader().checkpoints(id.run, &id.step)?;
+        Ok(rows.first().is_some_and(|row| row.attempt == number && row.checkpoint == *checkpoint))
+    }
+
+    fn acknowledge(&mut self, id: &AttemptId) {
+        if let Some(running) = self.attempts.get_mut(id) {
+            running.handle.send(&ToAttempt::CheckpointCommitted);
         }
     }
 
@@ -153,7 +177,13 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             (None, None) => Ending::Fail(self.vanished(id, &running, exit)),
         };
         match ending {
-            Ending::Done => self.janitor.remove(scratch_dir(&self.options.state_dir, run, &step)),
+            Ending::Done => {
+                let scratch = scratch_dir(&self.options.state_dir, run, &step);
+                if running.executor.is_some() {
+                    self.janitor.remove(JobFolder::of(&scratch, fence).path().to_owned());
+                }
+                self.janitor.remove(scratch);
+            }
             Ending::Fail(failure) => self.handle(run, Command::Fail { step, fence, failure }),
             Ending::Release(reason) => self.handle(run, stopped(step, fence, reason)),
             Ending::Cancel => self.handle(run, Command::Killed { step, fence }),

@@ -352,6 +352,8 @@ impl Attempt for Imagined {
 
     fn kill(&self) {}
 
+    fn settled(&mut self, _reports: u64) {}
+
     fn reap(&mut self, _sweep: Sweep) -> Exit {
         Exit::default()
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use stepwell_base::artifact::Digest;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId};
@@ -71,6 +73,8 @@ pub struct Launch {
     pub heartbeat: Duration,
     /// Pool units that the lease holds.
     pub resources: Held,
+    /// Name of the executor in the settings; `None` for child processes of the engine.
+    pub executor: Option<String>,
 }
 
 impl Launch {
@@ -88,18 +92,25 @@ pub enum Sweep {
     GroupAndMarked,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Exit {
     pub code: Option<i32>,
     pub signal: Option<i32>,
     /// The kernel killed it for lack of memory.
     pub out_of_memory: bool,
-    /// Processes that could not be killed.
+    /// What the system that ran the attempt says about its end, such as the state of a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Processes that could not be killed; 0 stands for those of another machine.
+    #[serde(default)]
     pub survivors: Vec<u32>,
 }
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(why) = &self.why {
+            return f.write_str(why);
+        }
         match (self.signal, self.code) {
             (Some(9), _) => f.write_str("was killed by signal 9 (SIGKILL), possibly for lack of memory"),
             (Some(signal), _) => write!(f, "was killed by signal {signal}"),
@@ -117,6 +128,13 @@ pub trait Executor {
     /// # Errors
     /// When no process or thread can start. No report follows then.
     fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure>;
+
+    /// Continues an attempt of a dead engine that has outlived it. Its reports go to the sink from the first one on that no engine has
+    /// committed. `None` when attempts die with their engine, or this one was never given to a system.
+    ///
+    /// # Errors
+    /// Why an attempt that may still run cannot be reached.
+    fn adopt(&self, id: &AttemptId) -> Result<Option<Box<dyn Attempt>>, String>;
 
     /// Ends what an attempt of a dead engine has left, and proves it dead. Returns the survivors. `process` is the
     /// recorded process, if any.
@@ -146,6 +164,8 @@ pub trait Attempt {
     fn terminate(&self);
     /// Ends every process of the attempt (SIGKILL); [`Report::Ended`] follows.
     fn kill(&self);
+    /// The consequences of the first `reports` reports are committed: an engine that adopts the attempt need not hear them again.
+    fn settled(&mut self, reports: u64);
     /// Call after the last report. Kills what is left, proves it dead, and releases the process id.
     fn reap(&mut self, sweep: Sweep) -> Exit;
 }

@@ -33,13 +33,22 @@ pub struct Local {
     sink: Sink,
     pool: Rc<Pool>,
     logs: Arc<LogKeeper>,
+    /// False when each worker serves one attempt only.
+    keeps_workers: bool,
 }
 
 impl Local {
     /// `program` is the Stepwell binary that understands `worker exec`. `log_limit` is the maximum size of an attempt's
     /// log in bytes; 0 means no limit.
     pub fn new(program: PathBuf, sink: Sink, log_limit: u64) -> Local {
-        Local { program, sink, pool: Rc::default(), logs: Arc::new(LogKeeper::new(log_limit)) }
+        let logs = Arc::new(LogKeeper::new(log_limit));
+        Local { program, sink, pool: Rc::default(), logs, keeps_workers: true }
+    }
+
+    /// Like [`Local::new`], for an agent. No worker carries the mark of the state directory: an engine that starts on the same machine
+    /// would end it.
+    pub(super) fn single(program: PathBuf, sink: Sink, log_limit: u64) -> Local {
+        Local { keeps_workers: false, ..Local::new(program, sink, log_limit) }
     }
 
     /// Returns a worker that has received the attempt.
@@ -81,7 +90,7 @@ impl Executor for Local {
         around!("executor.scratch", fs::create_dir_all(&launch.request.scratch_dir))
             .map_err(|e| error("scratch directory", &e))?;
         // A worker's environment names the pool units that it holds, so it cannot serve an attempt with others.
-        let reusable = launch.resources.is_empty() && runs_programs(&launch.request.kind);
+        let reusable = self.keeps_workers && launch.resources.is_empty() && runs_programs(&launch.request.kind);
         let log_path = launch.request.log_path();
         let memory_kills = MemoryKills::count();
         let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker process", &e))?;
@@ -97,6 +106,10 @@ impl Executor for Local {
             logs: self.logs.clone(),
             memory_kills,
         }))
+    }
+
+    fn adopt(&self, _id: &AttemptId) -> Result<Option<Box<dyn Attempt>>, String> {
+        Ok(None)
     }
 
     fn end_leftovers(&self, id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u32> {
@@ -179,6 +192,9 @@ impl Attempt for LocalAttempt {
     fn kill(&self) {
         self.signal(Signal::KILL);
     }
+
+    /// The next engine ends the attempt, so it hears nothing again.
+    fn settled(&mut self, _reports: u64) {}
 
     fn reap(&mut self, sweep: Sweep) -> Exit {
         let Some(mut worker) = self.worker.take() else { return Exit::default() };

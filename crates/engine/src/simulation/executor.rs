@@ -52,6 +52,10 @@ impl Executor for FakeExecutor {
         Ok(Box::new(FakeAttempt { world: self.world.clone(), idle: self.idle.clone(), pid, worker, process }))
     }
 
+    fn adopt(&self, _id: &AttemptId) -> Result<Option<Box<dyn Attempt>>, String> {
+        Ok(None)
+    }
+
     fn end_leftovers(&self, id: &AttemptId, _process: Option<&ProcessIdentity>) -> Vec<u32> {
         self.world.borrow_mut().end_leftovers(|process| process.id == *id)
     }
@@ -103,6 +107,8 @@ impl Attempt for FakeAttempt {
     fn kill(&self) {
         self.world.borrow_mut().kill(self.pid, 9);
     }
+
+    fn settled(&mut self, _reports: u64) {}
 
     fn reap(&mut self, sweep: Sweep) -> Exit {
         let mut world = self.world.borrow_mut();

@@ -708,7 +708,7 @@ impl World {
             self.processes.remove(&pid);
             Vec::new()
         };
-        (Exit { code, signal, survivors, out_of_memory: false }, false)
+        (Exit { code, signal, survivors, ..Exit::default() }, false)
     }
 
     /// Ends processes of earlier engines. Returns those that do not die.

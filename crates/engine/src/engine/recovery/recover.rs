@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use crate::executors::{AttemptId, Executor};
+use crate::executors::{Attempt, AttemptId, Executor, Sweep};
 use stepwell_artifact::Attempts;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_run::command::Command;
@@ -14,17 +14,26 @@ use stepwell_run::decide::to_retry;
 use stepwell_run::event::{ReleaseCause, StepEventKind};
 use stepwell_run::request::Request;
 use stepwell_run::retry::MAXIMUM_LOSSES_IN_A_ROW;
+use stepwell_run::state::Lease;
 use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{RUNS_DIR, Reader, RunRow, RunRows, Unreadable, scratch_dir};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::cleanup::janitor::remove_folder;
+use crate::engine::state::attempts::Running;
 use crate::error::EngineError;
 use crate::options::{Scope, Start};
 
 /// Number of ended runs whose scratch directories every engine checks.
 const SWEPT_AT_LEAST: usize = 100;
+
+/// What becomes of attempts that have outlived an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Adopt,
+    End,
+}
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Loads the runs to drive and releases every lease of an earlier engine, including leases of other runs.
@@ -65,10 +74,13 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             }
         }
         self.flush()?;
-        // Only now are the writers of an earlier engine dead.
-        self.artifacts.clean_temp()?;
+        // Only now are the writers of an earlier engine dead, apart from attempts elsewhere.
+        let all_dead = self.attempts.is_empty();
+        if all_dead {
+            self.artifacts.clean_temp()?;
+        }
         // After a full disk, a clean-up may still rely on the notes.
-        if !self.clean_ups.is_busy() {
+        if all_dead && !self.clean_ups.is_busy() {
             self.artifacts.forget_holds(Attempts::Ended)?;
         }
         self.sweep_scratch();
@@ -83,7 +95,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             }
             loaded => loaded?,
         }
-        self.release_leases(row.id)?;
+        let continues = wanted && !canceled && row.stored_status == RunStatus::Running;
+        self.release_leases(row.id, if continues { Fate::Adopt } else { Fate::End })?;
         let paused = row.stored_status == RunStatus::Paused;
         // A poison step may have just ended the run; only a person may resume it.
         let ended_now =
@@ -118,7 +131,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    fn release_leases(&mut self, run: RunId) -> Result<(), EngineError> {
+    /// Gives back the leases of an earlier engine, except those of attempts that outlived it and continue.
+    fn release_leases(&mut self, run: RunId, fate: Fate) -> Result<(), EngineError> {
         let Some(active) = self.runs.get(&run) else { return Ok(()) };
         let leased = active.state.leases();
         let leased: Vec<_> = leased.map(|(s, lease)| (s.id.clone(), lease.clone(), s.attempts - s.failures)).collect();
@@ -131,7 +145,16 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
         for (step, lease, released) in leased {
             let id = AttemptId { run, step: step.clone(), fence: lease.fence };
-            let survivors = self.executor.end_leftovers(&id, lease.process.as_ref());
+            let adopted = self.executor.adopt(&id);
+            let adopted = adopted.map_err(|why| EngineError::RunsElsewhere { run, step: step.clone(), why })?;
+            let survivors = match (adopted, fate) {
+                (Some(attempt), Fate::Adopt) => {
+                    self.continue_attempt(id, attempt, &lease);
+                    continue;
+                }
+                (Some(mut attempt), Fate::End) => attempt.reap(Sweep::GroupAndMarked).survivors,
+                (None, _) => self.executor.end_leftovers(&id, lease.process.as_ref()),
+            };
             if !survivors.is_empty() {
                 return Err(EngineError::StillRunning { run, step, pids: survivors });
             }
@@ -141,6 +164,21 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.release(run, step, lease.fence);
         }
         Ok(())
+    }
+
+    /// Takes an attempt of an earlier engine as it is: same lease, same fence, same place.
+    fn continue_attempt(&mut self, id: AttemptId, attempt: Box<dyn Attempt>, lease: &Lease) {
+        let AttemptId { run, step, fence } = id.clone();
+        let Some(active) = self.runs.get(&run) else { return };
+        let number = active.state.step(&step).map_or(0, |step| step.attempts);
+        let executors = &self.options.limits.executors;
+        let class = active.state.step(&step).map(|step| active.state.class(active.state.class_of(step)));
+        let executor = class.and_then(|class| executors.of(class)).map(str::to_owned);
+        let running = Running { executor, adopted: true, ..Running::new(attempt, number, lease.resources.clone()) };
+        self.attempts.insert(id, running);
+        self.handle(run, Command::Heartbeat { step: step.clone(), fence });
+        let message = "a new engine continues this attempt".to_owned();
+        self.handle(run, Command::Note { step, fence, message });
     }
 
     fn release(&mut self, run: RunId, step: StepId, fence: Fence) {

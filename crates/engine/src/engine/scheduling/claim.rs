@@ -25,7 +25,7 @@ use stepwell_workflow::template::{self, Files, TemplateContext, TemplateError};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::engine::scheduling::queue::Candidate;
+use crate::engine::scheduling::queue::{Candidate, Slots};
 use crate::engine::state::attempts::Prepared;
 use crate::engine::state::run::{Run, Stored};
 use crate::error::EngineError;
@@ -75,7 +75,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     /// Gives every class of steps its turn until the class must wait for something.
-    fn claim_in_order(&mut self, slots: &mut usize, decided: &mut usize) -> Result<(), EngineError> {
+    fn claim_in_order(&mut self, slots: &mut Slots, decided: &mut usize) -> Result<(), EngineError> {
         let mut free = self.free_units();
         let mut queue = self.queue(self.clock.now());
         while self.pace.allows(*decided)
@@ -90,7 +90,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    fn claim_next(&mut self, candidate: &Candidate, slots: &mut usize, free: &mut Free) -> Result<Turn, EngineError> {
+    fn claim_next(&mut self, candidate: &Candidate, slots: &mut Slots, free: &mut Free) -> Result<Turn, EngineError> {
         let reads_store = |active: &Run| !active.reads_from_store(active.state.step_at(candidate.step)).is_empty();
         if self.runs.get(&candidate.run).is_some_and(reads_store) && self.must_commit() {
             // The inputs of the step may be decided but not yet written.
@@ -99,7 +99,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         let Some(active) = self.runs.get(&candidate.run) else { return Ok(Turn::Waits) };
         let class = active.state.class(candidate.class).clone();
         let in_child = class.placement == Placement::Child;
-        if in_child && *slots == 0 || !self.rate_windows.allow(&class, &self.options.limits, self.clock.now()) {
+        let executor = self.options.limits.executors.of(&class).map(str::to_owned);
+        if in_child && !slots.has(executor.as_deref())
+            || !self.rate_windows.allow(&class, &self.options.limits, self.clock.now())
+        {
             return Ok(Turn::Waits);
         }
         let refusal = self.options.limits.check(&class).err();
@@ -122,7 +125,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             (Plan::Command(command), _) => self.handle(run, command),
             (Plan::Child { params }, _) => self.start_child(run, id, &params)?,
             (Plan::Attempt { .. }, Some(failure)) => self.handle(run, Command::Reject { step: id, failure }),
-            (Plan::Attempt { command, prepared, inputs_changed }, None) => {
+            (Plan::Attempt { command, mut prepared, inputs_changed }, None) => {
+                prepared.executor.clone_from(&executor);
                 self.prepared.insert(AttemptId { run, step: id.clone(), fence }, prepared);
                 self.handle(run, command);
                 self.rate_windows.count_start(&class, self.clock.now());
@@ -130,7 +134,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                     self.start_over(run, id.clone(), fence);
                 }
                 if in_child {
-                    *slots -= 1;
+                    slots.take(executor.as_deref());
                     if let Some(rest) = rest {
                         *free = rest;
                     }
@@ -219,7 +223,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),
         };
-        self.plan_attempt(run, step, handler, with, Prepared { with: revealing, secrets, fingerprint }, held)
+        let prepared = Prepared { with: revealing, secrets, fingerprint, executor: None };
+        self.plan_attempt(run, step, handler, with, prepared, held)
     }
 
     fn plan_attempt(

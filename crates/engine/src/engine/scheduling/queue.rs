@@ -1,7 +1,7 @@
 //! Orders the ready steps of all runs, and counts the slots and units that they wait for.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use jiff::Timestamp;
 
@@ -35,11 +35,42 @@ impl Candidate {
     }
 }
 
+/// Attempts that may still start, on this machine and on each executor.
+pub(crate) struct Slots {
+    here: usize,
+    elsewhere: BTreeMap<String, usize>,
+}
+
+impl Slots {
+    /// An executor that is not configured has no limit: its steps fail at their turn.
+    pub(crate) fn has(&self, executor: Option<&str>) -> bool {
+        match executor {
+            None => self.here > 0,
+            Some(name) => self.elsewhere.get(name).is_none_or(|left| *left > 0),
+        }
+    }
+
+    pub(crate) fn take(&mut self, executor: Option<&str>) {
+        let left = match executor {
+            None => Some(&mut self.here),
+            Some(name) => self.elsewhere.get_mut(name),
+        };
+        if let Some(left) = left {
+            *left = left.saturating_sub(1);
+        }
+    }
+}
+
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// Number of child processes that may still start.
-    pub(crate) fn free_slots(&self) -> usize {
+    /// Numbers of attempts that may still start.
+    pub(crate) fn free_slots(&self) -> Slots {
+        let limits = &self.options.limits.executors.by_name;
+        let elsewhere = limits.iter().map(|(name, executor)| (name.clone(), executor.slots));
+        let mut slots = Slots { here: self.options.slots.max(1), elsewhere: elsewhere.collect() };
         // A claim of this round already holds its slot, although it starts only after the commit.
-        self.options.slots.max(1).saturating_sub(self.attempts.working() + self.prepared.len())
+        let prepared = self.prepared.values().map(|prepared| prepared.executor.as_deref());
+        self.attempts.executors().chain(prepared).for_each(|executor| slots.take(executor));
+        slots
     }
 
     /// Returns one candidate per class of each run: a million steps that wait for a pool cost one look.

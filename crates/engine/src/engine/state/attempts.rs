@@ -34,6 +34,13 @@ pub(crate) enum Ending {
 pub(crate) struct Running {
     pub handle: Box<dyn Attempt>,
     pub number: u32,
+    /// Name of the executor; `None` for child processes.
+    pub executor: Option<String>,
+    /// An earlier engine has started it.
+    pub adopted: bool,
+    /// Reports that this engine has received, and how many of them are committed.
+    pub reports: u64,
+    pub settled: u64,
     /// Pool units, held until the processes are proved dead.
     pub resources: Held,
     pub progress: Option<ProgressMark>,
@@ -54,6 +61,10 @@ impl Running {
         Running {
             handle,
             number,
+            executor: None,
+            adopted: false,
+            reports: 0,
+            settled: 0,
             resources,
             progress: None,
             ending: None,
@@ -76,6 +87,8 @@ pub(crate) struct Prepared {
     pub fingerprint: Value,
     /// Stand-ins for the secrets in `with`.
     pub secrets: StandIns,
+    /// Name of the executor; `None` for child processes.
+    pub executor: Option<String>,
 }
 
 #[derive(Default)]
@@ -111,6 +124,19 @@ impl Attempts {
     /// Number of attempts that hold a slot. An attempt whose result is committed only has to exit.
     pub(crate) fn working(&self) -> usize {
         self.all.values().filter(|a| a.ending != Some(Ending::Done)).count()
+    }
+
+    /// The executor of each attempt that holds a slot.
+    pub(crate) fn executors(&self) -> impl Iterator<Item = Option<&str>> {
+        self.all.values().filter(|a| a.ending != Some(Ending::Done)).map(|a| a.executor.as_deref())
+    }
+
+    /// Tells every attempt which of its reports are committed now.
+    pub(crate) fn settle(&mut self) {
+        for running in self.all.values_mut().filter(|running| running.reports > running.settled) {
+            running.settled = running.reports;
+            running.handle.settled(running.reports);
+        }
     }
 
     pub(crate) fn of_run(&self, run: RunId) -> bool {
