@@ -26,6 +26,8 @@ mod disk;
 mod engine;
 #[cfg(target_os = "linux")]
 mod evaluation;
+#[cfg(target_os = "linux")]
+mod executors;
 mod explain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
