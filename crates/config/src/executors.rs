@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::file::expand;
+use super::home::expand;
 use stepwell_base::suggest;
 use stepwell_workflow::diagnostic::Problems;
 use stepwell_workflow::document::{Data, Node, Table};

@@ -1,8 +1,9 @@
 //! Reads `stepwell.toml` and the user's `config.toml`, which have the same strict keys.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::executors;
+use super::home::expand;
 use super::limits;
 use super::remote;
 use super::settings::{ColorChoice, OutputFormat, Partial, Switch};
@@ -146,12 +147,4 @@ fn slots(node: &Node, problems: &mut Problems) -> Option<usize> {
             .hint("it limits how many steps run at once");
     }
     slots
-}
-
-/// Expands `~/`, as a shell would do on a command line.
-pub(super) fn expand(path: &str, home: Option<&Path>) -> PathBuf {
-    match (path.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(path),
-    }
 }

@@ -5,6 +5,7 @@
 mod error;
 mod executors;
 mod file;
+mod home;
 mod limits;
 mod load;
 mod remote;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::expand;
+use super::home::expand;
 use super::webhooks::{source, time};
 use stepwell_base::secret::SecretSource;
 use stepwell_base::suggest;

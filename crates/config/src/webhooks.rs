@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::expand;
+use super::home::expand;
 use stepwell_base::secret::{SecretSource, sounds_secret};
 use stepwell_base::{duration, suggest};
 use stepwell_workflow::diagnostic::Problems;
