@@ -111,6 +111,10 @@ mod tests {
         assert!(calibrated(Scorer::Expected).unwrap().passed);
         let stop = calibrated(Scorer::Length).unwrap_err();
         assert_eq!(stop.code, Code::ScorerNotCalibrated);
+        // Also where wrong answers are empty, as in the data that fooled a published gate: only answers of misleading length tell.
+        let mut rows = gold();
+        rows.iter_mut().filter(|row| row.kind == GoldKind::Negative).for_each(|row| row.answer.clear());
+        assert_eq!(calibrate(Scorer::Length, &rows, String::new()).unwrap_err().code, Code::ScorerNotCalibrated);
     }
 
     #[test]
