@@ -5,9 +5,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::ProviderError;
 use crate::money::Price;
 use crate::plan::Key;
+use crate::provider_error::ProviderError;
 
 /// Longest id of an instance, and longest name, that is read.
 const LONGEST: usize = 256;

@@ -3,11 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Keeper;
-use crate::error::{ProviderError, RemoteError};
+use crate::error::RemoteError;
 use crate::event::Event;
 use crate::machine::{Machine, State};
 use crate::plan::PREFIX;
 use crate::provider::{Instance, InstanceId, Phase, Status, Timed};
+use crate::provider_error::ProviderError;
 use stepwell_base::error_chain::error_chain;
 use stepwell_base::faults::around;
 

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use super::{Journal, JournalError, Keeper, Limits, Look, orphans};
 use crate::clock::Clock;
 use crate::consent::{Action, Proposal};
-use crate::error::{ProviderError, RemoteError};
+use crate::error::RemoteError;
 use crate::event::Event;
 use crate::machine::{GoneWhy, Machine, State};
 use crate::money::{Cents, Price};
 use crate::plan::Key;
 use crate::plan::tests::plan;
 use crate::provider::{Address, Instance, InstanceId, LaunchRequest, Phase, Provider, Status, Timed, Wanted};
+use crate::provider_error::ProviderError;
 use stepwell_base::duration::later;
 
 /// Time passes only while somebody sleeps.

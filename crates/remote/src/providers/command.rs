@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::field::{dollars, id, list, malformed, port, text, time};
-use crate::error::ProviderError;
 use crate::money::Price;
 use crate::provider::{Address, Instance, InstanceId, LaunchRequest, Phase, Provider, Status, Timed, Wanted};
+use crate::provider_error::ProviderError;
 use stepwell_base::json::{Limit, parse};
 use stepwell_base::shell;
 

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::error::ProviderError;
 use crate::money::Price;
 use crate::provider::InstanceId;
+use crate::provider_error::ProviderError;
 
 /// Instances of one account that are read.
 pub(super) const MOST: usize = 10_000;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{Method, Request, Response};
 
-use crate::error::ProviderError;
+use crate::provider_error::ProviderError;
 use stepwell_base::json::{Limit, parse};
 
 /// Largest answer that is read; a list of a thousand instances has about 2 MiB.

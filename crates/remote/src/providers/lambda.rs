@@ -5,9 +5,9 @@ use ureq::http::Method;
 
 use super::field::{id, list, malformed, text};
 use super::http::{Http, Reply};
-use crate::error::ProviderError;
 use crate::money::Price;
 use crate::provider::{Address, Instance, InstanceId, LaunchRequest, Phase, Provider, Status, Timed, Wanted};
+use crate::provider_error::ProviderError;
 
 const TYPES: &str = "GET /instance-types";
 const LAUNCH: &str = "POST /instance-operations/launch";

@@ -5,9 +5,9 @@ use ureq::http::Method;
 
 use super::field::{dollars, id, malformed, port, text, time};
 use super::http::{Http, Reply};
-use crate::error::ProviderError;
 use crate::money::Price;
 use crate::provider::{Address, Instance, InstanceId, LaunchRequest, Phase, Provider, Status, Timed, Wanted};
+use crate::provider_error::ProviderError;
 
 const PRICE: &str = "POST /graphql gpuTypes";
 const LAUNCH: &str = "POST /pods";

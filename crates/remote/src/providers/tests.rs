@@ -9,10 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Access, CommandProvider, Http, Lambda, RunPod, Vast};
-use crate::error::ProviderError;
 use crate::money::Price;
 use crate::plan::tests::plan;
 use crate::provider::{Address, InstanceId, LaunchRequest, Phase, Provider, Status, Wanted};
+use crate::provider_error::ProviderError;
 
 /// Answers requests in order, and keeps what it was sent.
 struct Server {

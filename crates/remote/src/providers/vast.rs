@@ -6,9 +6,9 @@ use ureq::http::Method;
 
 use super::field::{dollars, id, list, malformed, port, seconds, text};
 use super::http::{Http, Reply};
-use crate::error::ProviderError;
 use crate::money::Price;
 use crate::provider::{Address, Instance, InstanceId, LaunchRequest, Phase, Provider, Status, Timed, Wanted};
+use crate::provider_error::ProviderError;
 
 const OFFERS: &str = "POST /bundles/";
 const LAUNCH: &str = "PUT /asks/ID/";
