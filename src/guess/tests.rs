@@ -472,8 +472,8 @@ fn flags_that_are_params_are_answered_with_the_option() {
         ("run quickstart -S lr:0.1", "write the value behind `=`: `-S lr=0.1`".to_owned()),
         ("start-training -lr 0.1", format!("{set}`-S learning_rate=0.1`")),
         (
-            "run commands --count=3",
-            "params are set with `-S`, but there is no `count` either: known params: `lines`".to_owned(),
+            "run commands --quux=3",
+            "params are set with `-S`, but there is no `quux` either: known params: `lines`".to_owned(),
         ),
         ("quickstart", "`stepwell run quickstart` runs this workflow".to_owned()),
         ("README.md", "`stepwell start-training README.md` trains a model on it".to_owned()),

@@ -210,6 +210,19 @@ needs = ["c"]
 "#;
 
 #[test]
+fn a_run_whose_source_was_removed_is_compared_with_another_one_and_that_is_said() {
+    let workflow =
+        format!("name = \"w\"\n[params]\nx = 1\n{}", step("a", "noop", "with.values.x = \"{{ params.x }}\""));
+    let sandbox = sandbox(&workflow);
+    for x in ["x=1", "x=2"] {
+        sandbox.stepwell(&["run", "w.toml", "-S", x]).ok();
+    }
+    sandbox.stepwell(&["rerun", "w-1", "--from-step", "a"]).ok();
+    sandbox.stepwell(&["rm", "w-1"]).ok();
+    explains(&sandbox, "last", "a", "source_removed");
+}
+
+#[test]
 fn why_a_step_ran_or_did_not_have_to() {
     let sandbox = sandbox(REUSED);
     sandbox.stepwell(&["run", "w.toml"]).exits(3);

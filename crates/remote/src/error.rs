@@ -81,8 +81,8 @@ impl RemoteError {
         match self {
             RemoteError::Expired { .. } => Some("run the command without `--confirm` to get a new one".to_owned()),
             RemoteError::PriceChanged { .. } => Some("make a new plan with `stepwell remote plan`".to_owned()),
-            RemoteError::NotProposed { key, action, .. } => {
-                Some(format!("`stepwell remote {action} {key}` shows what would be done, and its digest"))
+            RemoteError::NotProposed { .. } => {
+                Some("the same command without `--confirm` shows what would be done, and its digest".to_owned())
             }
             RemoteError::Provider(error) => error.hint(),
             RemoteError::Shell(error) => error.hint(),

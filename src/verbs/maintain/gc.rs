@@ -62,7 +62,7 @@ pub fn gc(session: &Session, args: &GcArgs) -> Result<Exit, CliError> {
     let most = if args.all { usize::MAX } else { MOST_RUNS };
     Removal { collected: &collected, sweep, most, all: "--all" }.report(session)?;
     if let Some(rules) = rules {
-        session.out.message(&format!("note: {rules}; `stepwell keep` holds single runs"));
+        session.out.message(&format!("note: {rules}; `stepwell keep RUN` holds single ones"));
     }
     Ok(Exit::Ok)
 }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::PREFERENCES_TOKENIZE;
+use crate::StepError;
 use crate::sft::tests::{TEMPLATE, folder, rows};
 use crate::tests::{Recorder, StepLab};
-use crate::{MODEL_IMPORT, StepError};
-use stepwell_base::artifact::{ArtifactRef, Outputs};
+use stepwell_base::artifact::Outputs;
 use stepwell_base::token_file::{Header, Unit};
 
 fn pair(question: &str, good: &str, bad: &str) -> Value {
@@ -87,8 +87,10 @@ fn answers_with_labels_are_no_pairs_and_bad_rows_are_named() {
 #[cfg(feature = "train")]
 mod training {
     use super::*;
+    use crate::MODEL_IMPORT;
     use crate::preferences::PREFERENCES_REFERENCE;
     use crate::train::TRAIN;
+    use stepwell_base::artifact::ArtifactRef;
     use stepwell_base::protocol::SeriesChange;
 
     struct Lab {
