@@ -27,6 +27,8 @@ pub struct Removal<'a> {
     pub most: usize,
     /// The flag that lists all runs.
     pub all: &'static str,
+    /// What stays, in words.
+    pub rules: Option<String>,
 }
 
 impl Removal<'_> {
@@ -92,6 +94,9 @@ impl Removal<'_> {
         }
         if let Some(more) = folders.len().checked_sub(MOST_FOLDERS).filter(|more| *more > 0) {
             text.push_str(&format!("and {more} more exported folders stay\n"));
+        }
+        if let Some(rules) = &self.rules {
+            text.push_str(&format!("{rules}\n"));
         }
         text
     }
@@ -197,7 +202,7 @@ mod tests {
         fork.options.origin = Some(Origin::Fork { run: base, at: "train".into(), train_step: Some(200) });
         let mut of_other = fork.clone();
         of_other.options.origin = Some(Origin::Fork { run: fork.id, at: "train".into(), train_step: Some(200) });
-        let plan = Removal { collected: &collected, sweep: Sweep::DryRun, most: 2, all: "--all" };
+        let plan = Removal { collected: &collected, sweep: Sweep::DryRun, most: 2, all: "--all", rules: None };
         assert_eq!(
             plan.text(&runs),
             "\

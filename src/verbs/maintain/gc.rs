@@ -60,10 +60,7 @@ pub fn gc(session: &Session, args: &GcArgs) -> Result<Exit, CliError> {
     let rules = rules(&retention);
     let collected = clean_up(session.state_dir(), &CleanUp::Collect { retention }, sweep)?;
     let most = if args.all { usize::MAX } else { MOST_RUNS };
-    Removal { collected: &collected, sweep, most, all: "--all" }.report(session)?;
-    if let Some(rules) = rules {
-        session.out.message(&format!("note: {rules}; `stepwell keep RUN` holds single ones"));
-    }
+    Removal { collected: &collected, sweep, most, all: "--all", rules }.report(session)?;
     Ok(Exit::Ok)
 }
 

@@ -31,7 +31,7 @@ pub struct RmArgs {
 pub fn rm(session: &Session, args: &RmArgs) -> Result<Exit, CliError> {
     let sweep = if args.dry_run { Sweep::DryRun } else { Sweep::Remove };
     let collected = remove(session, args, sweep).map_err(|error| all_or_nothing(error, args))?;
-    Removal { collected: &collected, sweep, most: MOST_RUNS, all: "--output json" }.report(session)?;
+    Removal { collected: &collected, sweep, most: MOST_RUNS, all: "--output json", rules: None }.report(session)?;
     Ok(Exit::Ok)
 }
 

@@ -9,7 +9,7 @@ use crate::machine::Machine;
 use crate::provider::Provider;
 use stepwell_base::faults::around;
 
-/// Works on one machine at a time. The caller holds the [`MachineLock`] of that machine.
+/// Works on one machine at a time. The caller holds the `MachineLock` of that machine.
 pub struct Keeper<'a> {
     pub provider: &'a dyn Provider,
     pub journal: &'a mut dyn Journal,
