@@ -7,15 +7,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stepwell_base::failure::Failure;
-use stepwell_base::protocol::{FromAttempt, ToAttempt};
+use stepwell_base::protocol::ToAttempt;
 use stepwell_run::event::ProcessIdentity;
 use stepwell_store::scratch_dir;
 use stepwell_workflow::executor::{ExecutorConfig, System};
 
 use super::driver;
-use super::folder::{JobFolder, Lines, read_from};
+use super::folder::JobFolder;
 use super::host::{Host, Place};
-use super::messages::{Head, Job, Order, PROTOCOL, Told, VERSION};
+use super::messages::{Head, Job, Order, PROTOCOL, VERSION};
 use super::slurm::{Cluster, SlurmHost};
 use super::ssh::{Known, SshHost};
 use super::tracked::Tracked;
@@ -136,13 +136,7 @@ impl Remote {
         let place = self.place(id);
         let Some(job) = place.folder.read_job()? else { return Ok(None) };
         let offset = place.folder.taken();
-        let mut attempt = self.track(place.clone(), job, offset).map_err(|error| error.to_string())?;
-        // A checkpoint can be committed without its acknowledgement. The worker waits for it.
-        let owed = owed_acknowledgements(&place.folder, offset).map_err(|error| error.to_string())?;
-        for _ in 0..owed {
-            attempt.send(&ToAttempt::CheckpointCommitted);
-        }
-        Ok(Some(attempt))
+        self.track(place, job, offset).map(Some).map_err(|error| error.to_string())
     }
 
     fn place(&self, id: AttemptId) -> Place {
@@ -162,29 +156,6 @@ impl Remote {
             System::Slurm(slurm) => Box::new(SlurmHost::new(slurm.clone(), self.state_dir.clone(), &self.cluster)),
             System::Ssh(ssh) => Box::new(SshHost::new(ssh.clone(), self.state_dir.clone(), &self.known)),
         }
-    }
-}
-
-/// The checkpoints before `offset` that the engine has committed and not acknowledged.
-fn owed_acknowledgements(folder: &JobFolder, offset: u64) -> std::io::Result<usize> {
-    let checkpoints = count(&folder.told(), offset, |line| {
-        matches!(serde_json::from_slice(line), Ok(Told::Message(FromAttempt::Checkpoint(_))))
-    })?;
-    let acknowledged = count(&folder.orders(), u64::MAX, |line| {
-        matches!(serde_json::from_slice(line), Ok(Order::Attempt(ToAttempt::CheckpointCommitted)))
-    })?;
-    Ok(checkpoints.saturating_sub(acknowledged))
-}
-
-/// Counts the lines that end at `end` or before.
-fn count(path: &Path, end: u64, is_one: impl Fn(&[u8]) -> bool) -> std::io::Result<usize> {
-    let (mut lines, mut found) = (Lines::from(0), 0);
-    loop {
-        let bytes = read_from(path, lines.offset())?;
-        if bytes.is_empty() || lines.offset() >= end {
-            return Ok(found);
-        }
-        found += lines.add(&bytes).iter().filter(|(line, at)| *at <= end && is_one(line)).count();
     }
 }
 

@@ -11,7 +11,7 @@ use stepwell_base::json::{self, Limit};
 use stepwell_base::protocol::{FromAttempt, ToAttempt};
 
 use super::attempt::Shared;
-use super::folder::Lines;
+use super::folder::{JobFolder, Lines, read_from};
 use super::host::{Host, HostError, JobState, Need, Place};
 use super::messages::{Job, Order, Told};
 use crate::executors::executor::{AttemptId, Exit, Report};
@@ -57,6 +57,9 @@ pub(super) struct Tracked {
     wish: Wish,
     /// Orders that are not written yet.
     outbox: VecDeque<Order>,
+    /// Set until the checkpoints before this offset have their acknowledgements: an engine can die after it has committed one, and
+    /// the worker waits for it.
+    owes_up_to: Option<u64>,
     /// What the agent has told about the end.
     exit: Option<Exit>,
     /// The engine has heard a last message of the attempt.
@@ -91,6 +94,7 @@ impl Tracked {
             heard_to: offset,
             wish: Wish::Run,
             outbox: VecDeque::new(),
+            owes_up_to: Some(offset).filter(|offset| *offset > 0),
             exit: None,
             concluded: false,
             refused: false,
@@ -168,6 +172,7 @@ impl Tracked {
         if self.phase == Phase::Done {
             return Ok(());
         }
+        self.pay_acknowledgements(host)?;
         self.write_orders(host)?;
         self.read(host)?;
         if self.wish == Wish::Kill && now >= self.next_kill && self.exit.is_none()
@@ -305,6 +310,25 @@ impl Tracked {
         self.shared.end(&self.place.id, exit);
     }
 
+    /// Acknowledges the checkpoints that an earlier engine has committed. Only the other side has all that was told.
+    fn pay_acknowledgements(&mut self, host: &mut dyn Host) -> Result<(), HostError> {
+        let Some(end) = self.owes_up_to else { return Ok(()) };
+        let (mut lines, mut committed) = (Lines::from(0), 0);
+        while lines.offset() < end {
+            let bytes = host.told(&self.place, lines.offset())?;
+            if bytes.is_empty() {
+                break;
+            }
+            committed += lines.add(&bytes).iter().filter(|(line, at)| *at <= end && is_checkpoint(line)).count();
+        }
+        let acknowledged =
+            acknowledgements(&self.place.folder).map_err(|error| HostError::Unreachable(error.to_string()))?;
+        let owed = committed.saturating_sub(acknowledged);
+        self.outbox.extend(std::iter::repeat_n(Order::Attempt(ToAttempt::CheckpointCommitted), owed));
+        self.owes_up_to = None;
+        Ok(())
+    }
+
     fn write_orders(&mut self, host: &mut dyn Host) -> Result<(), HostError> {
         if self.outbox.is_empty() {
             return Ok(());
@@ -418,6 +442,24 @@ fn busy<T>(heart: &Heart, work: impl FnOnce() -> T) -> T {
         drop(done);
         result
     })
+}
+
+/// The acknowledgements that the engines so far have written.
+fn acknowledgements(folder: &JobFolder) -> std::io::Result<usize> {
+    let is_one =
+        |line: &[u8]| matches!(json::parse(line, Limit::STORED), Ok(Order::Attempt(ToAttempt::CheckpointCommitted)));
+    let (mut lines, mut found) = (Lines::from(0), 0);
+    loop {
+        let bytes = read_from(&folder.orders(), lines.offset())?;
+        if bytes.is_empty() {
+            return Ok(found);
+        }
+        found += lines.add(&bytes).iter().filter(|(line, _)| is_one(line)).count();
+    }
+}
+
+fn is_checkpoint(line: &[u8]) -> bool {
+    matches!(json::parse(line, Limit::STORED), Ok(Told::Message(FromAttempt::Checkpoint(_))))
 }
 
 fn garbled(line: &[u8], error: &str) -> String {
