@@ -21,6 +21,12 @@ for fs in ext4 xfs; do
   scripts/power_cut.sh "$fs" "${CUTS:-1000}"
 done
 STEPWELL="${CARGO_TARGET_DIR:-target}/release/stepwell" scripts/python_package.sh "${PYTHON_KILLS:-10}"
+# A Slurm and an SSH server of their own; exit code 77 says that one is not installed.
+for beside in slurm sshd; do
+  scripts/drill/$beside.sh cargo test -p stepwell-features -p stepwell --no-default-features --test it -- executors:: || [ $? = 77 ]
+  scripts/drill/$beside.sh python3 scripts/drill/elsewhere.py "${CARGO_TARGET_DIR:-target}/release/stepwell" \
+    --kills "${ELSEWHERE_KILLS:-20}" || [ $? = 77 ]
+done
 if command -v qemu-aarch64-static >/dev/null || [ "$(uname -m)" = aarch64 ]; then
   scripts/aarch64.sh
 else
