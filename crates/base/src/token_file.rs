@@ -46,7 +46,7 @@ impl Width {
     }
 }
 
-/// What an example is made of.
+/// Unit of an example.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Unit {
     /// A document.

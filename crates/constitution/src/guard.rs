@@ -1,4 +1,4 @@
-//! What a base model may be asked: token ids with special tokens only where the policy has them.
+//! Prompts of a base model: token ids with special tokens only where the policy has them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

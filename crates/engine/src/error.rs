@@ -18,7 +18,7 @@ pub enum EngineError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot {action}")]
     System { action: &'static str, source: io::Error },
-    /// Whoever removed it may start another engine in its place.
+    /// Another engine may have started in its place.
     #[error("the state directory `{}` was removed while this engine ran", path.display())]
     StateRemoved { path: PathBuf },
     /// A writer other than the engine changed the tables.

@@ -62,7 +62,7 @@ pub struct Revision {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
-    /// What each step did, in order.
+    /// Result of each step, in order.
     pub steps: Vec<Provenance>,
 }
 

@@ -88,7 +88,7 @@ pub fn flags(raw: &str, answer: &str, cut_off: CutOff, special: &[String]) -> Fl
     }
 }
 
-/// Whether the model wrote as many tokens as it may.
+/// End of an answer at its limit of tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CutOff {
     Yes,

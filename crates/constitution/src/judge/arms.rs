@@ -101,7 +101,7 @@ pub struct Comparison {
     pub training: Contrast,
     /// Tuned against the base model as it is.
     pub all: Contrast,
-    /// What the format alone gives.
+    /// Effect of the format alone.
     pub format: Contrast,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::file::CriticRules;
 
-/// What a critic judges.
+/// Subject of a critic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -26,7 +26,7 @@ impl LabelScores {
     /// Spellings of the labels. Each must be exactly one token.
     pub const SPELLINGS: [&'static str; 4] = ["A", " A", "B", " B"];
 
-    /// Of the log-probabilities of [`LabelScores::SPELLINGS`], in their order.
+    /// Scores from the log-probabilities of [`LabelScores::SPELLINGS`], in their order.
     pub fn of([a, space_a, b, space_b]: [f64; 4]) -> LabelScores {
         LabelScores { logp_a: a.max(space_a), logp_b: b.max(space_b) }
     }

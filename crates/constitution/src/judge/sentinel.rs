@@ -9,7 +9,7 @@ use stepwell_base::artifact::Digest;
 use crate::file::SentinelRow;
 use crate::stop::{Code, Stop};
 
-/// What was measured of a model. Recorded as a file, it is the baseline of later runs.
+/// Measurements of a model. Recorded as a file, it is the baseline of later runs.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Baseline {

@@ -28,7 +28,7 @@ use crate::options::{Scope, Start};
 /// Number of ended runs whose scratch directories every engine checks.
 const SWEPT_AT_LEAST: usize = 100;
 
-/// What becomes of attempts that have outlived an engine.
+/// Fate of attempts that have outlived an engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     Adopt,
