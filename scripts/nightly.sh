@@ -21,6 +21,7 @@ for fs in ext4 xfs; do
   scripts/power_cut.sh "$fs" "${CUTS:-1000}"
 done
 STEPWELL="${CARGO_TARGET_DIR:-target}/release/stepwell" scripts/python_package.sh "${PYTHON_KILLS:-10}"
+STEPWELL_REMOTE_KILLS=all cargo test -p stepwell-features -p stepwell --no-default-features --features stepwell/failpoints --test it -- remote::kills
 # A Slurm and an SSH server of their own; exit code 77 says that one is not installed.
 for beside in slurm sshd; do
   scripts/drill/$beside.sh cargo test -p stepwell-features -p stepwell --no-default-features --test it -- executors:: || [ $? = 77 ]

@@ -30,7 +30,7 @@ const FAULTS: [(&str, &str); 9] = [
 /// Attempts of a person to get a machine launched or ended.
 const PATIENCE: usize = 12;
 /// With a fault, every so many points are tried.
-const STRIDE: usize = 7;
+const STRIDE: usize = 20;
 
 /// Processes that can be killed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
