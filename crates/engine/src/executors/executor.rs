@@ -98,7 +98,7 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// The kernel killed it for lack of memory.
     pub out_of_memory: bool,
-    /// What the system that ran the attempt says about its end, such as the state of a job.
+    /// Evidence of the system that ran the attempt about its end, such as the state of a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Processes that could not be killed; 0 stands for those of another machine.

@@ -132,7 +132,7 @@ fn watch_orders(path: &Path, sender: &Sender<Heard>) {
         let bytes = read_from(path, lines.offset()).unwrap_or_default();
         for (line, _) in lines.add(&bytes) {
             let order = json::parse::<Order>(&line, Limit::STORED).map(Heard::Order);
-            // What this build cannot read, the engine of this build has not written.
+            // An unreadable order is from another build.
             if order.is_ok_and(|order| sender.send(order).is_err()) {
                 return;
             }

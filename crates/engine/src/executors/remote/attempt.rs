@@ -24,7 +24,7 @@ use crate::executors::executor::{Attempt, AttemptId, Exit, Launch, Report, Sink,
 /// Longest wait for the proof that a killed attempt is dead.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the thread of the executor and the handle of an attempt share.
+/// State common to the thread of the executor and the handle of an attempt.
 pub(super) struct Shared {
     sink: Sink,
     worker: WorkerId,
@@ -94,9 +94,9 @@ pub(in crate::executors) struct Remote {
     state_dir: PathBuf,
     sink: Sink,
     log_limit: u64,
-    /// What the attempts on one Slurm cluster share.
+    /// State common to the attempts on one Slurm cluster.
     cluster: Cluster,
-    /// What the attempts on one machine share.
+    /// State common to the attempts on one machine.
     known: Known,
 }
 

@@ -24,7 +24,7 @@ pub(super) fn own_digest() -> io::Result<Digest> {
     Ok(known.insert(Digest::from(hasher.finalize())).clone())
 }
 
-/// Returns the path of the copy in the state directory; makes it if there is none.
+/// Returns the path of the copy in the state directory, which it makes if needed.
 pub(super) fn copy_in(state_dir: &Path) -> io::Result<PathBuf> {
     let folder = state_dir.join(FOLDER).join(&own_digest()?.as_str()[..16]);
     let path = folder.join("stepwell");

@@ -21,7 +21,7 @@ const TOLD: &str = "told";
 const STARTED: &str = "started";
 const SUBMITTED: &str = "submitted";
 const TAKEN: &str = "taken";
-/// What the agent itself prints.
+/// Output of the agent itself.
 pub(super) const AGENT_LOG: &str = "agent.log";
 const PREFIX: &str = "job-";
 /// Most bytes of one look at a file.
@@ -83,7 +83,7 @@ impl JobFolder {
         let entries = self.0.parent().and_then(|parent| fs::read_dir(parent).ok()).into_iter().flatten().flatten();
         let is_job = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         for folder in entries.filter(is_job).map(|entry| entry.path()).filter(|path| *path != self.0) {
-            // What is left costs only space.
+            // A folder that stays costs only space.
             let _ = fs::remove_dir_all(folder);
         }
     }

@@ -1,4 +1,4 @@
-//! What an executor needs of the system that it places attempts on.
+//! The interface of an executor to the system that it places attempts on.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub(super) trait Host: Send {
         Duration::from_millis(100)
     }
 
-    /// Starts an agent. The caller has just learned from [`Host::look`] that there is none.
+    /// Starts an agent. The caller has seen with [`Host::look`] that none exists.
     fn submit(&mut self, place: &Place, job: &Job) -> Result<(), HostError>;
 
     fn look(&mut self, place: &Place) -> Result<JobState, HostError>;

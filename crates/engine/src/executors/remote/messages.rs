@@ -1,4 +1,4 @@
-//! What engine and agent write into the files of an attempt: one JSON object per line.
+//! The lines that engine and agent write into the files of an attempt: one JSON object each.
 
 use std::time::Duration;
 
